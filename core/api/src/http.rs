@@ -1,0 +1,98 @@
+//! Requests and responses as plain data.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use tribune_base::id::Index;
+use tribune_base::time::Duration;
+
+/// An HTTP request, read completely. Borrows from whatever read it.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path, still percent-encoded.
+    pub path: &'a str,
+    /// What follows the question mark, still percent-encoded; empty if there is none.
+    pub query: &'a str,
+    /// `X-Consul-Token`, or the bearer token of `Authorization`.
+    pub token: Option<&'a str>,
+    /// The body. Bounded by the edge before it came here.
+    pub body: Bytes,
+    /// Who asks. `None` over a Unix socket.
+    pub remote: Option<IpAddr>,
+}
+
+/// The methods this API knows.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Write.
+    Put,
+    /// Create.
+    Post,
+    /// Remove.
+    Delete,
+    /// Ask what is allowed.
+    Options,
+    /// Known to HTTP, used by nothing here.
+    Head,
+    /// Known to HTTP, used by nothing here.
+    Patch,
+    /// Anything else.
+    Other,
+}
+
+/// An HTTP response. The edge adds `Date` and `Vary`, and compresses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// What the body is.
+    pub content: Content,
+    /// What a read says of its freshness.
+    pub meta: Option<ReadMeta>,
+    /// Further headers: `Allow`, `Location`, `X-Consul-…`.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a body is, and with it `Content-Type` and its companions.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Content {
+    /// No body worth naming.
+    None,
+    /// `application/json`.
+    Json,
+    /// `text/plain; charset=utf-8`: errors.
+    Text,
+    /// `text/plain` that nobody may guess about (`nosniff`, `sandbox`): a raw value.
+    Raw,
+}
+
+/// The headers `X-Consul-Index`, `X-Consul-Knownleader`, `X-Consul-Lastcontact` and, where the
+/// endpoint says so, `X-Consul-Effective-Consistency`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReadMeta {
+    /// The version of what is shown. Never zero.
+    pub index: Index,
+    /// Whether the answering server knows a leader.
+    pub known_leader: bool,
+    /// How long ago it last heard of that leader. Zero on the leader itself.
+    pub last_contact: Duration,
+    /// How the answer was obtained, on the endpoints that tell.
+    pub effective: Option<Effective>,
+}
+
+/// How an answer was obtained.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Effective {
+    /// From the leader, under its lease.
+    Leader,
+    /// After a quorum confirmed the leader.
+    Consistent,
+    /// From whatever the server had.
+    Stale,
+}

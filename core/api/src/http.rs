@@ -96,3 +96,43 @@ pub enum Effective {
     /// From whatever the server had.
     Stale,
 }
+
+impl Method {
+    /// The method as HTTP writes it. What is not known to HTTP has no name here.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Head => "HEAD",
+            Self::Patch => "PATCH",
+            Self::Other => "of that name",
+        }
+    }
+}
+
+impl Response {
+    /// A response without a body.
+    pub const fn empty(status: u16) -> Self {
+        Self { status, content: Content::None, meta: None, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { content: Content::Json, body: body.into(), ..Self::empty(status) }
+    }
+
+    /// A text for people, and for programs that look for what it says.
+    pub fn text(status: u16, text: impl Into<Bytes>) -> Self {
+        Self { content: Content::Text, body: text.into(), ..Self::empty(status) }
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}

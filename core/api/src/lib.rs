@@ -1,11 +1,38 @@
 //! What the HTTP and DNS interfaces mean, without HTTP or DNS.
 //!
-//! A request is parsed into a [`plan`]: what it needs of the node. A read is then answered from a
-//! state snapshot by a pure function, wherever the snapshot is; a write becomes a command.
+//! A request is parsed into a [`Plan`](plan::Plan): what it needs of the node. A read is then
+//! answered from a state snapshot by a pure function, wherever the snapshot is; a write becomes a
+//! command, and its outcome the answer.
+//!
+//! ```text
+//!   http::Request ─> plan::plan ─┬─> Plan::Answer  (nothing else is needed)
+//!                                ├─> Plan::Read    ─> Query::evaluate(snapshot) ─> Evaluation
+//!                                ├─> Plan::Write   ─> Write::response(outcome)  ─> Response
+//!                                ├─> Plan::Agent   ─> agent::perform(local)     ─> Response
+//!                                ├─> Plan::Status  ─> StatusCall::response(facts)
+//!                                └─> Plan::Remote  (another datacenter's business)
+//! ```
+//!
+//! # Where to start reading
+//!
+//! [`plan::plan`] is the order in which a request is judged, [`route`] the table of endpoints. Each
+//! endpoint lives in the file named after its URL prefix. Every status code that is not 200 comes
+//! from [`error`].
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
+mod body;
+mod catalog;
 pub mod dns;
 pub mod error;
+pub mod filter;
+mod health;
 pub mod http;
+mod kv;
+mod params;
 pub mod plan;
+mod pretty;
+mod render;
+pub mod route;
+mod status;

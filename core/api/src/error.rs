@@ -1,0 +1,149 @@
+//! The only place where an error becomes a status code.
+//!
+//! The original answers 500 to many requests that are the client's fault. Its newer releases, and
+//! this one, answer 400 with the same text:
+//!
+//! | what | original | here | why |
+//! | --- | --- | --- | --- |
+//! | `?cas=`, `?flags=` that are no numbers | 500 | 400 | nothing failed but the request |
+//! | catalog/register without node, address or service name | 500 | 400 | the same |
+//! | catalog/register with a malformed node id | 500 | 400 | the same |
+//! | catalog/deregister without node | 500 | 400 | the same |
+//! | a filter that does not parse | 500 | 400 | the same |
+//! | a check that names an unknown service | 500 | 400 | the same |
+//! | script checks where they are disabled | 500 | 400 | the same |
+//! | pass, warn, fail of a check without TTL | 500 | 404 | as newer releases do |
+//! | catalog/register refused by what is stored | 500 | 500 | clients retry it as they do the original's |
+//! | unknown datacenter, no leader | 500 | 500 | clients tell it by its text and retry |
+
+use std::borrow::Cow;
+
+use tribune_raft::ProposeError;
+
+use crate::http::Response;
+
+/// Why an API request failed. Clients see [`Error::status`] and the message, as plain text.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense. The client's fault; nothing changed; do not retry.
+    #[error("{0}")]
+    BadRequest(Cow<'static, str>),
+
+    /// The path contains a character that cannot be printed. The client's fault.
+    #[error("")]
+    UnprintablePath,
+
+    /// The token does not allow this, or there is no such token. Which one is nobody's business.
+    #[error("Permission denied")]
+    PermissionDenied,
+
+    /// No endpoint has this path.
+    #[error("Invalid URL path: not a recognized HTTP API endpoint")]
+    UnknownPath,
+
+    /// There is nothing of that name. The text says of what kind.
+    #[error("{0}")]
+    NotFound(Cow<'static, str>),
+
+    /// The endpoint knows other methods. The response's `Allow` says which.
+    #[error("method {0} not allowed")]
+    MethodNotAllowed(&'static str),
+
+    /// The body is longer than a limit. The client's fault; nothing was read.
+    #[error("Request body({len} bytes) too large, max size: {max} bytes. {setting} sets the limit")]
+    BodyTooLarge {
+        /// How long the body is, or says it is.
+        len: u64,
+        /// The limit.
+        max: u64,
+        /// The configuration key that sets it.
+        setting: &'static str,
+    },
+
+    /// More is being committed than the quorum keeps up with. Nothing changed; back off and retry.
+    #[error("rate limit exceeded, try again later or against a different server")]
+    Overloaded,
+
+    /// The state refused a catalog entry. Nothing changed; the text says what to correct.
+    #[error("{0}")]
+    Refused(String),
+
+    /// Nobody can commit anything right now. Nothing changed; retry.
+    #[error("No cluster leader")]
+    NoClusterLeader,
+
+    /// No server of that datacenter is known. Nothing changed.
+    #[error("No path to datacenter")]
+    NoPathToDatacenter,
+
+    /// The leader that took the write lost office before it was committed. It may still commit:
+    /// read back before writing again.
+    #[error(
+        "leadership lost while committing log; the write may still take effect, \
+         read back before repeating it"
+    )]
+    LeadershipLost,
+
+    /// The leader did not answer in time. A write may still take effect.
+    #[error("rpc error: deadline exceeded; a write may still take effect, read back before repeating it")]
+    Timeout,
+
+    /// The log cannot grow. Nothing changed; free space in the server's data directory.
+    #[error("no space left for the log on this server; free space in its data_dir")]
+    DiskFull,
+
+    /// The server is leaving or stopping. Nothing changed; ask another one.
+    #[error("the agent is shutting down; ask another one")]
+    ShuttingDown,
+
+    /// A consistent read could not be confirmed by a quorum. Retry.
+    #[error("Not ready to serve consistent reads")]
+    NotReady,
+}
+
+impl Error {
+    /// A request that makes no sense, and why.
+    pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest(text.into())
+    }
+
+    /// Something that does not exist, and what.
+    pub fn not_found(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::NotFound(text.into())
+    }
+
+    /// The HTTP status. A variant without one does not compile.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) | Self::UnprintablePath => 400,
+            Self::PermissionDenied => 403,
+            Self::UnknownPath | Self::NotFound(_) => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::BodyTooLarge { .. } => 413,
+            Self::Overloaded => 429,
+            Self::Refused(_)
+            | Self::NoClusterLeader
+            | Self::NoPathToDatacenter
+            | Self::LeadershipLost
+            | Self::Timeout
+            | Self::NotReady => 500,
+            Self::DiskFull | Self::ShuttingDown => 503,
+        }
+    }
+}
+
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        Self::text(error.status(), error.to_string())
+    }
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            // The node forwards to a leader it knows of, so this one did not know of any.
+            ProposeError::NotLeader { .. } => Self::NoClusterLeader,
+            ProposeError::Overloaded { .. } => Self::Overloaded,
+        }
+    }
+}

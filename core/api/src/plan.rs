@@ -1,0 +1,412 @@
+//! What a request needs of the node.
+
+use bytes::Bytes;
+use tribune_base::id::Index;
+use tribune_base::time::Duration;
+use tribune_state as state;
+
+use crate::agent::AgentCall;
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::http::{Content, Request, Response};
+use crate::params::Params;
+use crate::route::{self, Endpoint};
+use crate::{catalog, health, kv, pretty};
+
+pub use crate::status::StatusCall;
+
+/// What the agent's configuration says about requests. Cheap to share, and the same for all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Context {
+    /// The datacenter this agent is in.
+    pub datacenter: String,
+    /// The agent's node name: what `_agent` stands for.
+    pub node: String,
+    /// The datacenters there are, this one first.
+    pub datacenters: Vec<String>,
+    /// Whether JSON is always indented: `-dev`.
+    pub pretty_always: bool,
+    /// The longest value of a key, in bytes.
+    pub kv_value_max: usize,
+    /// How long a blocking query waits that does not say.
+    pub query_wait_default: Duration,
+    /// The longest a blocking query may wait.
+    pub query_wait_max: Duration,
+    /// If not zero, catalog and health reads that do not say otherwise are stale by at most this.
+    pub discovery_max_stale: Duration,
+    /// Whether checks registered over HTTP may be scripts.
+    pub enable_script_checks: bool,
+}
+
+impl Context {
+    /// The defaults, for an agent called `node` in `datacenter`.
+    pub fn new(datacenter: impl Into<String>, node: impl Into<String>) -> Self {
+        let datacenter = datacenter.into();
+        Self {
+            datacenters: vec![datacenter.clone()],
+            datacenter,
+            node: node.into(),
+            pretty_always: false,
+            kv_value_max: 512 << 10,
+            query_wait_default: Duration::from_secs(300),
+            query_wait_max: Duration::from_secs(600),
+            discovery_max_stale: Duration::ZERO,
+            enable_script_checks: false,
+        }
+    }
+}
+
+/// What a request needs of the node.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// Nothing: this is the answer.
+    Answer(Response),
+    /// A command to commit.
+    Write(Write),
+    /// A look at the replicated state.
+    Read(Read),
+    /// This agent's own services and checks: [`agent::perform`](crate::agent::perform).
+    Agent(AgentCall),
+    /// What consensus knows.
+    Status(StatusCall),
+    /// Another datacenter.
+    Remote {
+        /// Which one.
+        datacenter: String,
+    },
+}
+
+/// A command to commit, and how to tell what came of it.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// What to commit. The leader stamps it.
+    pub command: state::Command,
+    /// What the client is told.
+    pub answer: WriteAnswer,
+    /// Whether the client wants its JSON indented.
+    pub pretty: bool,
+}
+
+/// What the client is told about a write.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum WriteAnswer {
+    /// Whether it took effect: `true` or `false`.
+    Bool,
+}
+
+/// A look at the replicated state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Read {
+    /// What to look at.
+    pub query: Query,
+    /// How fresh the answer must be.
+    pub consistency: Consistency,
+    /// How far behind the leader a stale answer may be, on the endpoints that care. Whoever is
+    /// further behind asks the leader.
+    pub max_stale: Option<Duration>,
+    /// Wait until the index is greater. Zero: do not wait.
+    pub min_index: Index,
+    /// How long to wait: defaulted and capped, before jitter.
+    pub wait: Duration,
+    /// Whether the client wants its JSON indented.
+    pub pretty: bool,
+}
+
+/// How fresh an answer must be.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Consistency {
+    /// From the leader, under its lease.
+    #[default]
+    Default,
+    /// From the leader, after a quorum has confirmed it.
+    Consistent,
+    /// From any server.
+    Stale,
+}
+
+/// Which rows of a list are wanted.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Selection {
+    /// Pairs the node's meta must have.
+    pub node_meta: Vec<(String, String)>,
+    /// The node to sort by nearness to. Accepted; nobody is near until there are coordinates.
+    pub near: Option<String>,
+    /// What the rows must satisfy.
+    pub filter: Option<Filter>,
+}
+
+/// A question to the replicated state. Equal queries have equal answers.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Query {
+    /// One key.
+    KvGet {
+        /// The key: any bytes.
+        key: Bytes,
+        /// Whether the value is wanted as it is.
+        raw: bool,
+    },
+    /// All keys that start with a prefix.
+    KvList {
+        /// The prefix; empty for all keys.
+        prefix: Bytes,
+    },
+    /// The names of the keys that start with a prefix.
+    KvKeys {
+        /// The prefix; empty for all keys.
+        prefix: Bytes,
+        /// Where names end, if not empty.
+        separator: Bytes,
+    },
+    /// All nodes.
+    CatalogNodes {
+        /// Which.
+        selection: Selection,
+    },
+    /// All service names, with their tags.
+    CatalogServices {
+        /// Those on which nodes.
+        selection: Selection,
+    },
+    /// The instances of a service.
+    CatalogService {
+        /// Its name.
+        service: String,
+        /// Tags they must have, all of them.
+        tags: Vec<String>,
+        /// Which.
+        selection: Selection,
+    },
+    /// A node and its services, by their ids.
+    CatalogNode {
+        /// Its name, id, or the beginning of its id.
+        node: String,
+        /// Which services.
+        selection: Selection,
+    },
+    /// A node and the list of its services.
+    CatalogNodeServices {
+        /// Its name, id, or the beginning of its id.
+        node: String,
+        /// Which services.
+        selection: Selection,
+    },
+    /// The checks of a node.
+    HealthNode {
+        /// Its name.
+        node: String,
+        /// Which.
+        selection: Selection,
+    },
+    /// The checks of a service.
+    HealthChecks {
+        /// Its name.
+        service: String,
+        /// Which.
+        selection: Selection,
+    },
+    /// The instances of a service, with their nodes and checks.
+    HealthService {
+        /// Its name.
+        service: String,
+        /// Tags they must have, all of them.
+        tags: Vec<String>,
+        /// Whether all their checks must pass.
+        passing: bool,
+        /// Which.
+        selection: Selection,
+    },
+    /// The checks in a state.
+    HealthState {
+        /// `any`, `passing`, `warning` or `critical`; there is nothing in any other.
+        state: String,
+        /// Which.
+        selection: Selection,
+    },
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Evaluation {
+    /// The version of the answer. Never zero.
+    pub index: Index,
+    /// The status: 404 for a key that is not there, with the index to wait on.
+    pub status: u16,
+    /// What the body is.
+    pub content: Content,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Work out what `request` needs. Total: whatever is wrong with a request is an answer.
+pub fn plan(request: &Request<'_>, context: &Context) -> Plan {
+    try_plan(request, context).unwrap_or_else(|error| Plan::Answer(error.into()))
+}
+
+fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
+    let found = match route::find(request.path)? {
+        route::Found::Route(found) => found,
+        route::Found::Moved(path) => return Ok(Plan::Answer(moved(path, request.query))),
+    };
+    let Some(endpoint) = found.route.endpoint(request.method) else {
+        return Ok(Plan::Answer(found.route.refuse(request.method)));
+    };
+    let params = Params::parse(request.query);
+    params.refuse_enterprise()?;
+    let call = Call { request, context, params: &params, rest: &found.rest };
+    match endpoint {
+        Endpoint::Kv => kv::plan(&call),
+        Endpoint::Catalog(it) => catalog::plan(it, &call),
+        Endpoint::Health(it) => health::plan(it, &call),
+        Endpoint::Agent(it) => crate::agent::plan(it, &call),
+        Endpoint::Status(it) => crate::status::plan(it, &call),
+    }
+}
+
+/// A request whose endpoint is known.
+pub(crate) struct Call<'a> {
+    /// The request.
+    pub(crate) request: &'a Request<'a>,
+    /// What the configuration says.
+    pub(crate) context: &'a Context,
+    /// The decoded query.
+    pub(crate) params: &'a Params<'a>,
+    /// What follows the endpoint's path, decoded: a key, a name, an id.
+    pub(crate) rest: &'a [u8],
+}
+
+impl Call<'_> {
+    /// Whether JSON is wanted indented.
+    pub(crate) fn pretty(&self) -> bool {
+        self.context.pretty_always || self.params.has("pretty")
+    }
+
+    /// The name at the end of the path, or the error that says which is missing.
+    pub(crate) fn name(&self, missing: &'static str) -> Result<String, Error> {
+        if self.rest.is_empty() {
+            return Err(Error::bad(missing));
+        }
+        Ok(String::from_utf8_lossy(self.rest).into_owned())
+    }
+
+    /// Which rows are wanted.
+    pub(crate) fn selection(&self) -> Result<Selection, Error> {
+        self.params.selection()
+    }
+
+    /// The plan to answer `query`, with the freshness and the waiting that the parameters ask for.
+    pub(crate) fn read(&self, query: Query) -> Result<Plan, Error> {
+        if let Some(plan) = self.remote() {
+            return Ok(plan);
+        }
+        let freshness = self.params.freshness(self.context, query.tells_consistency())?;
+        let (min_index, wait) = self.params.waiting(self.context)?;
+        Ok(Plan::Read(Read {
+            query,
+            consistency: freshness.consistency,
+            max_stale: freshness.max_stale,
+            min_index,
+            wait,
+            pretty: self.pretty(),
+        }))
+    }
+
+    /// The plan to commit `command`.
+    pub(crate) fn write(&self, command: state::Command) -> Plan {
+        self.remote().unwrap_or_else(|| {
+            Plan::Write(Write { command, answer: WriteAnswer::Bool, pretty: self.pretty() })
+        })
+    }
+
+    /// The plan for a request that names another datacenter.
+    pub(crate) fn remote(&self) -> Option<Plan> {
+        self.remote_to(self.params.get("dc")?)
+    }
+
+    /// The plan for a request to `datacenter`, if it is not this one. Empty means this one.
+    pub(crate) fn remote_to(&self, datacenter: &str) -> Option<Plan> {
+        let ours = datacenter.is_empty() || datacenter == self.context.datacenter;
+        (!ours).then(|| Plan::Remote { datacenter: datacenter.to_owned() })
+    }
+}
+
+impl Write {
+    /// Tell the client what came of it. `pretty` is the write's own.
+    pub fn response(&self, outcome: state::Outcome, pretty: bool) -> Response {
+        match self.answer {
+            WriteAnswer::Bool => crate::status::written(outcome, pretty),
+        }
+    }
+}
+
+impl Query {
+    /// What to wait on for the answer to change.
+    pub fn topic(&self) -> state::Topic {
+        match self {
+            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => kv::topic(self),
+            Self::CatalogNodes { .. }
+            | Self::CatalogServices { .. }
+            | Self::CatalogService { .. }
+            | Self::CatalogNode { .. }
+            | Self::CatalogNodeServices { .. } => catalog::topic(self),
+            Self::HealthNode { .. }
+            | Self::HealthChecks { .. }
+            | Self::HealthService { .. }
+            | Self::HealthState { .. } => health::topic(self),
+        }
+    }
+
+    /// The version of the answer in `snapshot`, without working the answer out. Never zero.
+    pub fn index(&self, snapshot: &state::Snapshot) -> Index {
+        snapshot.index(&self.topic()).max(Index(1))
+    }
+
+    /// Work out the answer. A pure function, wherever the snapshot is.
+    pub fn evaluate(&self, snapshot: &state::Snapshot, context: &Context, pretty: bool) -> Evaluation {
+        let mut evaluation = match self {
+            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => {
+                kv::evaluate(self, snapshot)
+            }
+            Self::CatalogNodes { .. }
+            | Self::CatalogServices { .. }
+            | Self::CatalogService { .. }
+            | Self::CatalogNode { .. }
+            | Self::CatalogNodeServices { .. } => catalog::evaluate(self, snapshot, context),
+            Self::HealthNode { .. }
+            | Self::HealthChecks { .. }
+            | Self::HealthService { .. }
+            | Self::HealthState { .. } => health::evaluate(self, snapshot, context),
+        };
+        if pretty && evaluation.content == Content::Json {
+            evaluation.body = pretty::indent(&evaluation.body).into();
+        }
+        evaluation
+    }
+
+    /// Whether the answer has an index that can be waited on. All of these have.
+    pub const fn blocks(&self) -> bool {
+        true
+    }
+
+    /// Whether the answer says how it was obtained: `X-Consul-Effective-Consistency`. Key/value
+    /// reads do not, as in the original.
+    pub const fn tells_consistency(&self) -> bool {
+        match self {
+            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => false,
+            Self::CatalogNodes { .. }
+            | Self::CatalogServices { .. }
+            | Self::CatalogService { .. }
+            | Self::CatalogNode { .. }
+            | Self::CatalogNodeServices { .. }
+            | Self::HealthNode { .. }
+            | Self::HealthChecks { .. }
+            | Self::HealthService { .. }
+            | Self::HealthState { .. } => true,
+        }
+    }
+}
+
+/// The answer to a path that must be asked for differently.
+fn moved(path: String, query: &str) -> Response {
+    let location = if query.is_empty() { path } else { format!("{path}?{query}") };
+    Response::empty(301).with_header("Location", location)
+}

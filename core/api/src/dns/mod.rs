@@ -1,0 +1,20 @@
+//! The catalog as a DNS zone: a question and a state snapshot in, an answer as plain data out.
+//!
+//! ```text
+//!   Question ──name──> Lookup ──lookup (Snapshot)──> instances ──answer──> Answer
+//! ```
+//!
+//! Nothing here knows packets. What an answer may weigh in bytes is the encoder's concern; how many
+//! rows it may have is not, because the additional section follows the rows that stay.
+//!
+//! # Where to start reading
+//!
+//! [`answer()`] is the whole zone on one screen; [`name`] is the grammar of its names.
+
+mod config;
+pub mod name;
+mod record;
+mod reverse;
+
+pub use config::{Config, ServiceTtl, Soa};
+pub use record::{Answer, Owner, Question, Rcode, Record, RecordData, RecordKind};

@@ -1,0 +1,14 @@
+//! Configuration: files, fragments and flags in, one [`Config`] out.
+//!
+//! ```text
+//!   files, -hcl, flags ──> source ──> schema ──> merge ──> check ──> Config
+//!                          (texts)   (known?)   (one tree) (sense?)
+//! ```
+//!
+//! Later sources win: a scalar replaces, a list is appended to, a map is merged into. Every problem
+//! is reported at once, with its origin, because an operator should not have to find out one
+//! restart at a time.
+
+mod runtime;
+
+pub use runtime::*;

@@ -105,7 +105,7 @@ impl Default for Soa {
 
 impl ServiceTtl {
     /// From the configuration's map: a name, a prefix followed by `*`, or `*` for all the rest.
-    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, u32)>) -> Self {
+    pub fn new(entries: impl IntoIterator<Item = (&str, u32)>) -> Self {
         let mut ttl = Self::default();
         for (pattern, seconds) in entries {
             let pattern = pattern.to_ascii_lowercase();

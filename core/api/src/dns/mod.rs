@@ -1,7 +1,9 @@
 //! The catalog as a DNS zone: a question and a state snapshot in, an answer as plain data out.
 //!
 //! ```text
-//!   Question ──name──> Lookup ──lookup (Snapshot)──> instances ──answer──> Answer
+//!   Question ──name──> Lookup ──lookup──> instances ──service, host, alias──> Answer
+//!                                 ^
+//!                              Snapshot
 //! ```
 //!
 //! Nothing here knows packets. What an answer may weigh in bytes is the encoder's concern; how many
@@ -11,10 +13,22 @@
 //!
 //! [`answer()`] is the whole zone on one screen; [`name`] is the grammar of its names.
 
+mod alias;
+mod answer;
 mod config;
+mod host;
+mod lookup;
 pub mod name;
 mod record;
 mod reverse;
+mod service;
+mod soa;
+mod txt;
+mod zone;
 
+#[cfg(test)]
+mod tests;
+
+pub use answer::{answer, unavailable};
 pub use config::{Config, ServiceTtl, Soa};
-pub use record::{Answer, Owner, Question, Rcode, Record, RecordData, RecordKind};
+pub use record::{Answer, Owner, Question, Rcode, Record, RecordData, RecordKind, SoaData};

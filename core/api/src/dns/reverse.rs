@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address that `name` is the name of. Expects lower case and no trailing dot.
-pub fn parse(name: &str) -> Option<IpAddr> {
+pub(super) fn parse(name: &str) -> Option<IpAddr> {
     if let Some(octets) = name.strip_suffix(".in-addr.arpa") {
         let mut address = [0; 4];
         numbers(octets, 10, 3, &mut address)?;

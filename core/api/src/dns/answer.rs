@@ -1,0 +1,182 @@
+//! What the zone says to a question.
+
+use std::net::IpAddr;
+
+use tribune_base::rng::Rng;
+use tribune_state::{Node, Snapshot};
+
+use super::host::{self, Target};
+use super::name::{self, Lookup, NameError, Parsed};
+use super::zone::Zone;
+use super::{Answer, Config, Owner, Question, Rcode, Record, RecordData, RecordKind};
+use super::{alias, lookup, service, soa, txt};
+
+/// Answer `question` from `snapshot`. `now_unix` is the zone's serial number: seconds since 1970.
+///
+/// Clients take the first row, so the order is what balances load: it is drawn from `rng` anew for
+/// every question. That a name exists without rows of the type asked for, and that it does not
+/// exist, are different answers (RFC 2308, section 2); a service that has no instance to offer does
+/// not exist.
+pub fn answer(
+    question: &Question<'_>,
+    snapshot: &Snapshot,
+    config: &Config,
+    now_unix: u64,
+    rng: &mut Rng,
+) -> Answer {
+    let name = question.name.strip_suffix('.').unwrap_or(question.name).to_ascii_lowercase();
+    let parsed = name::parse(&name, config);
+    let domain = match parsed {
+        Err(NameError::OutsideDomain) => return elsewhere(Rcode::Refused),
+        Err(NameError::Unknown { domain }) | Ok(Parsed { domain, .. }) => domain,
+    };
+    let zone = Zone { config, snapshot, domain, now_unix };
+    let mut answer = Answer { authoritative: true, ..Answer::default() };
+    let exists = match (parsed, question.kind) {
+        (Ok(Parsed { lookup: Lookup::Reverse(address), .. }), _) => {
+            return reverse(&zone, question.kind, address);
+        }
+        (_, RecordKind::Axfr) => return Answer { rcode: Rcode::NotImp, ..answer },
+        // The zone as a whole is asked for, whatever the name.
+        (_, RecordKind::Soa) => {
+            answer.answers.push(soa::record(&zone));
+            (answer.authority, answer.additionals) = soa::name_servers(&zone, rng);
+            return answer;
+        }
+        (_, RecordKind::Ns) => {
+            (answer.answers, answer.additionals) = soa::name_servers(&zone, rng);
+            true
+        }
+        (Err(_), _) => false,
+        (Ok(parsed), _) => below(&zone, question, &name, parsed, rng, &mut answer),
+    };
+    if !exists {
+        answer = Answer { rcode: Rcode::NxDomain, authoritative: true, ..Answer::default() };
+    }
+    if answer.answers.is_empty() {
+        answer.authority.push(soa::record(&zone));
+    }
+    answer
+}
+
+/// What to say when the catalog cannot be had: nobody leads, or the leader is out of reach.
+pub fn unavailable(question: &Question<'_>, config: &Config) -> Answer {
+    let name = question.name.strip_suffix('.').unwrap_or(question.name).to_ascii_lowercase();
+    match name::parse(&name, config) {
+        Err(NameError::OutsideDomain) => elsewhere(Rcode::Refused),
+        Ok(Parsed { lookup: Lookup::Reverse(_), .. }) => elsewhere(Rcode::ServFail),
+        Ok(_) | Err(NameError::Unknown { .. }) => {
+            Answer { rcode: Rcode::ServFail, authoritative: true, ..Answer::default() }
+        }
+    }
+}
+
+/// Add what there is of a name within the zone. Returns whether the name exists.
+fn below(
+    zone: &Zone<'_>,
+    question: &Question<'_>,
+    name: &str,
+    parsed: Parsed<'_>,
+    rng: &mut Rng,
+    answer: &mut Answer,
+) -> bool {
+    let known = parsed.datacenter.is_none_or(|it| it == zone.config.datacenter);
+    match parsed.lookup {
+        // An address is the same everywhere.
+        Lookup::Address(address) => {
+            let wanted = address.filter(|it| host::wanted(question.kind, *it));
+            let wanted = wanted.filter(|_| !matches!(question.kind, RecordKind::Srv));
+            let ttl = zone.config.node_ttl;
+            answer.answers.extend(wanted.map(|it| Record::of_question(ttl, host::address(it))));
+            true
+        }
+        _ if !known => false,
+        Lookup::Apex | Lookup::Inner => true,
+        Lookup::Service { name: service, tag } => {
+            let mut candidates = lookup::candidates(zone.snapshot, zone.config, service, tag);
+            rng.shuffle(&mut candidates);
+            let ttl = zone.config.service_ttl.of(service);
+            match question.kind {
+                RecordKind::A | RecordKind::Aaaa | RecordKind::Any | RecordKind::Cname => {
+                    service::addresses(zone, question, name, &candidates, ttl, answer);
+                }
+                RecordKind::Srv => {
+                    service::hosts(zone, question, name, &candidates, ttl, rng, answer);
+                }
+                RecordKind::Axfr
+                | RecordKind::Ns
+                | RecordKind::Ptr
+                | RecordKind::Soa
+                | RecordKind::Txt
+                | RecordKind::Other => {}
+            }
+            !candidates.is_empty()
+        }
+        Lookup::Node(name) => {
+            let (_, node) = zone.snapshot.node(name);
+            if let Some(node) = node {
+                of_node(zone, question.kind, node, rng, answer);
+            }
+            node.is_some()
+        }
+        Lookup::PreparedQuery(_) | Lookup::Reverse(_) => false,
+    }
+}
+
+/// Add the address of a node, and what else is known about it.
+fn of_node(zone: &Zone<'_>, kind: RecordKind, node: &Node, rng: &mut Rng, answer: &mut Answer) {
+    let ttl = zone.config.node_ttl;
+    let texts = |rng| txt::rows(node, &Owner::Question, ttl, rng);
+    match kind {
+        RecordKind::A | RecordKind::Aaaa | RecordKind::Any | RecordKind::Cname => {
+            match host::target(host::of_node(node, kind)) {
+                Target::Ip(address) if host::wanted(kind, address) => {
+                    answer.answers.push(Record::of_question(ttl, host::address(address)));
+                }
+                Target::Ip(_) => {}
+                Target::Host(host) => {
+                    alias::rows(zone, kind, Owner::Question, host, ttl, &mut answer.answers);
+                }
+            }
+            if matches!(kind, RecordKind::Any) {
+                answer.answers.extend(texts(rng));
+            } else if zone.config.enable_additional_node_meta_txt {
+                answer.additionals.extend(texts(rng));
+            }
+        }
+        RecordKind::Txt => answer.answers.extend(texts(rng)),
+        RecordKind::Axfr
+        | RecordKind::Ns
+        | RecordKind::Ptr
+        | RecordKind::Soa
+        | RecordKind::Srv
+        | RecordKind::Other => {}
+    }
+}
+
+/// The name of an address: that of the node that has it, or else of a service.
+fn reverse(zone: &Zone<'_>, kind: RecordKind, address: Option<IpAddr>) -> Answer {
+    let Some(name) = address.and_then(|it| name_of(zone, it)) else {
+        return elsewhere(Rcode::ServFail);
+    };
+    let mut answer = Answer { authoritative: true, ..Answer::default() };
+    if matches!(kind, RecordKind::Ptr | RecordKind::Any) {
+        let ttl = zone.config.ptr_ttl;
+        answer.answers.push(Record::of_question(ttl, RecordData::Ptr(name)));
+    }
+    answer
+}
+
+fn name_of(zone: &Zone<'_>, address: IpAddr) -> Option<String> {
+    let address = address.to_string();
+    if let Some(node) = zone.snapshot.node_by_address(&address).first() {
+        return Some(zone.node_name(&node.name));
+    }
+    let instances = zone.snapshot.service_by_address(&address);
+    Some(zone.service_name(&instances.first()?.service.name))
+}
+
+/// Somebody else's name. `rcode` is what to say if there is nobody to ask.
+fn elsewhere(rcode: Rcode) -> Answer {
+    Answer { rcode, recurse: true, ..Answer::default() }
+}

@@ -1,0 +1,122 @@
+//! The rows of a service: addresses, or hosts and ports.
+
+use std::net::IpAddr;
+
+use tribune_base::rng::Rng;
+
+use super::host::{self, Target};
+use super::lookup::Candidate;
+use super::zone::Zone;
+use super::{Answer, Owner, Question, Record, RecordData, RecordKind, alias, txt};
+
+/// Answer with the addresses of `candidates`, in their order.
+///
+/// Instances that are somewhere else by name are named only if none has an address, and then only
+/// one of them: a name has one canonical name at most (RFC 1034, section 3.6.2).
+pub(super) fn addresses(
+    zone: &Zone<'_>,
+    question: &Question<'_>,
+    name: &str,
+    candidates: &[Candidate<'_>],
+    ttl: u32,
+    answer: &mut Answer,
+) {
+    let limit = match zone.config.a_record_limit {
+        0 => usize::MAX,
+        limit => limit,
+    };
+    let mut seen: Vec<IpAddr> = Vec::with_capacity(candidates.len().min(question.answers_max));
+    let mut elsewhere = None;
+    for candidate in candidates {
+        match place(candidate, question.kind, name) {
+            (Target::Host(host), _) => elsewhere = elsewhere.or(Some(host)),
+            (Target::Ip(address), _) if !host::wanted(question.kind, address) => {}
+            (Target::Ip(address), _) if seen.contains(&address) => {}
+            (Target::Ip(_), _) if limit <= seen.len() => break,
+            (Target::Ip(_), _) if question.answers_max <= seen.len() => {
+                answer.truncated = true;
+                break;
+            }
+            (Target::Ip(address), _) => {
+                seen.push(address);
+                answer.answers.push(Record::of_question(ttl, host::address(address)));
+            }
+        }
+    }
+    if let (true, Some(host)) = (answer.answers.is_empty(), elsewhere) {
+        alias::rows(zone, question.kind, Owner::Question, host, ttl, &mut answer.answers);
+        answer.truncated |= question.answers_max < answer.answers.len();
+        answer.answers.truncate(question.answers_max);
+    }
+}
+
+/// Answer with the hosts and ports of `candidates`, in their order, and the addresses of the hosts.
+pub(super) fn hosts(
+    zone: &Zone<'_>,
+    question: &Question<'_>,
+    name: &str,
+    candidates: &[Candidate<'_>],
+    ttl: u32,
+    rng: &mut Rng,
+    answer: &mut Answer,
+) {
+    let mut described: Vec<&str> = Vec::new();
+    let mut seen: Vec<(&str, &str, i64)> = Vec::new();
+    for candidate in candidates {
+        let Candidate { node, service, .. } = candidate;
+        let key = (node.name.as_str(), service.address.as_str(), service.port);
+        if seen.contains(&key) {
+            continue;
+        }
+        if question.answers_max <= seen.len() {
+            answer.truncated = true;
+            break;
+        }
+        seen.push(key);
+
+        let (place, is_node) = place(candidate, RecordKind::Srv, name);
+        let target = match place {
+            Target::Ip(_) if is_node => zone.node_name(&node.name),
+            Target::Ip(address) => zone.address_name(address),
+            Target::Host(host) => host.to_owned(),
+        };
+        let rows = &mut answer.additionals;
+        match place {
+            Target::Ip(address) => add(rows, Record::of(&*target, ttl, host::address(address))),
+            Target::Host(host) => {
+                let mut found = Vec::new();
+                alias::resolve(zone, RecordKind::Any, host, &mut found);
+                found.into_iter().for_each(|it| add(rows, it));
+            }
+        }
+        if zone.config.enable_additional_node_meta_txt && !described.contains(&&*node.name) {
+            described.push(&node.name);
+            let owner = zone.node_name(&node.name);
+            rows.extend(txt::rows(node, &Owner::Name(owner), ttl, rng));
+        }
+        let port = u16::try_from(service.port).unwrap_or(0);
+        let data = RecordData::Srv { priority: 1, weight: candidate.weight(), port, target };
+        answer.answers.push(Record::of_question(ttl, data));
+    }
+}
+
+/// Add `row`, unless it is there already: instances may share a host.
+fn add(rows: &mut Vec<Record>, row: Record) {
+    if !rows.contains(&row) {
+        rows.push(row);
+    }
+}
+
+/// Where an instance is, and whether that is simply where its node is.
+fn place<'a>(candidate: &Candidate<'a>, kind: RecordKind, name: &str) -> (Target<'a>, bool) {
+    let Candidate { node, service, .. } = candidate;
+    let on_node = || {
+        let address = host::of_node(node, kind);
+        (host::target(address), address == node.address)
+    };
+    let Some(own) = host::of_service(service, kind) else { return on_node() };
+    let target = host::target(own);
+    // Somebody registered the very name that is asked for: that would lead nowhere.
+    let circular = matches!(target, Target::Host(host) if host.eq_ignore_ascii_case(name));
+    if circular { on_node() } else { (target, false) }
+}

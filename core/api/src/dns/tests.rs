@@ -1,0 +1,1 @@
+//! The zone, as its clients see it.

@@ -1,0 +1,265 @@
+//! One server's copy of the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use tribune_base::id::{Index, NodeId};
+use tribune_base::time::WallTime;
+use tribune_base::tree::Key;
+
+use crate::catalog::{Catalog, Changes, HealthInstance, Instance, NodeServices};
+use crate::command::Command;
+use crate::kv::{self, Kv};
+use crate::snapshot::{self, RestoreError};
+use crate::types::{Check, Node, Status};
+use crate::watch::{Topic, Touch};
+
+/// The state, as the log has made it so far. See the [crate documentation](crate).
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Store {
+    state: Snapshot,
+}
+
+/// The state as it was after some entry of the log. Cheap to take, to clone and to keep.
+///
+/// Every question has an index, which is the `X-Consul-Index` of its answer, and never zero.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    pub(crate) index: Index,
+    pub(crate) kv: Kv,
+    pub(crate) catalog: Catalog,
+}
+
+/// What a command did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Applied {
+    /// For whoever asked.
+    pub outcome: Outcome,
+    /// For whoever waits: hand each to [`Watches::touch`](crate::Watches::touch).
+    pub touched: Vec<Touch>,
+}
+
+/// What whoever asked is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Whether it was done. False: a condition did not hold, and nothing changed.
+    Done(bool),
+    /// It makes no sense in this state. Nothing changed.
+    Refused(Refusal),
+    /// One for each command of a batch.
+    Batch(Vec<Self>),
+    /// The command is of a newer release, which allows to ignore it.
+    Ignored,
+}
+
+/// Why a registration makes no sense. Whoever sent it is at fault, and nothing has changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// A check of a service that is not there.
+    #[error("failed inserting check: Missing service registration on node \"{node}\"")]
+    MissingService {
+        /// The node that has no such service.
+        node: String,
+    },
+    /// A check of another node.
+    #[error("check node \"{check_node}\" does not match node \"{node}\"")]
+    CheckNode {
+        /// The node that the check names.
+        check_node: String,
+        /// The node that is registered.
+        node: String,
+    },
+    /// A name that another node has.
+    #[error(transparent)]
+    NameReserved(Box<NameReserved>),
+}
+
+/// The name of a node that is alive cannot be taken by another.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "failed inserting node: Error while renaming Node ID: \"{id}\": Node name {name} is reserved \
+     by node {} with name {owner_name}",
+    owner.map_or_else(String::new, |it| it.to_string())
+)]
+pub struct NameReserved {
+    /// The name.
+    pub name: String,
+    /// Who wants it.
+    pub id: NodeId,
+    /// Who has it.
+    pub owner: Option<NodeId>,
+    /// How that one spells it.
+    pub owner_name: String,
+}
+
+impl Store {
+    /// Make the state what `command`, the log's entry at `index`, says. `stamp` is the wall-clock
+    /// time of the leader that proposed it.
+    pub fn apply(&mut self, index: Index, stamp: WallTime, command: &Command) -> Applied {
+        assert!(self.state.index < index, "applied {index} after {}", self.state.index);
+        let _ = stamp; // Nothing that is stored yet has a time.
+        self.state.index = index;
+        let mut changes = Changes::new(index);
+        let mut touched = Vec::new();
+        let outcome = self.state.change(command, &mut changes, &mut touched);
+        touched.extend(changes.topics.into_iter().map(Touch::Topic));
+        Applied { outcome, touched }
+    }
+
+    /// The state as it is now, in constant time.
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.clone()
+    }
+
+    /// The state as it is now, to look at while nothing is applied.
+    pub const fn view(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// The index of the last command that was applied; zero if there was none.
+    pub const fn index(&self) -> Index {
+        self.state.index
+    }
+
+    /// A store from the chunks of [`Snapshot::records`], in their order.
+    ///
+    /// # Errors
+    ///
+    /// The chunks are damaged, incomplete, or of a release that knows more than this one.
+    pub fn restore(chunks: impl IntoIterator<Item = Bytes>) -> Result<Self, RestoreError> {
+        snapshot::restore(chunks).map(|state| Self { state })
+    }
+}
+
+impl Snapshot {
+    fn change(
+        &mut self,
+        command: &Command,
+        changes: &mut Changes,
+        touched: &mut Vec<Touch>,
+    ) -> Outcome {
+        match command {
+            Command::Kv(command) => Outcome::Done(self.kv.apply(changes.at, command, touched)),
+            Command::Register(registration) => match self.catalog.register(registration, changes) {
+                Ok(()) => Outcome::Done(true),
+                Err(refusal) => Outcome::Refused(refusal),
+            },
+            Command::Deregister(deregistration) => {
+                self.catalog.deregister(deregistration, changes);
+                Outcome::Done(true)
+            }
+            Command::ReapTombstones { through } => {
+                self.kv.reap(*through);
+                Outcome::Done(true)
+            }
+            Command::Batch(commands) => {
+                let each = commands.iter().map(|it| self.change(it, changes, touched));
+                Outcome::Batch(each.collect())
+            }
+            Command::Ignored => Outcome::Ignored,
+        }
+    }
+}
+
+/// Questions. Names of nodes and services are found in any case.
+impl Snapshot {
+    /// The index of the last command in it; zero if there was none.
+    pub const fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The index of the answer to what `topic` asks, without the answer: the same as the one that
+    /// comes with it.
+    pub fn index_of(&self, topic: &Topic) -> Index {
+        match topic {
+            Topic::Kv(key) => self.kv.index_of(key),
+            Topic::KvPrefix(prefix) => self.kv.index_under(prefix),
+            Topic::Catalog
+            | Topic::Nodes
+            | Topic::Services
+            | Topic::Service(_)
+            | Topic::Health(_)
+            | Topic::NodeServices(_)
+            | Topic::NodeChecks(_)
+            | Topic::ServiceChecks(_)
+            | Topic::ChecksState(_) => self.catalog.index_of(topic),
+        }
+    }
+
+    /// One key. Its topic is [`Topic::Kv`].
+    pub fn kv_get(&self, key: &[u8]) -> (Index, Option<&kv::Entry>) {
+        (self.kv.index_of(key), self.kv.get(key))
+    }
+
+    /// All keys that start with `prefix`, in order. Their topic is [`Topic::KvPrefix`].
+    pub fn kv_list<'a>(
+        &'a self,
+        prefix: &[u8],
+    ) -> (Index, impl DoubleEndedIterator<Item = (&'a Key, &'a kv::Entry)>) {
+        (self.kv.index_under(prefix), self.kv.list(prefix))
+    }
+
+    /// All nodes, by name. Their topic is [`Topic::Nodes`].
+    pub fn nodes(&self) -> (Index, impl DoubleEndedIterator<Item = &Node>) {
+        (self.index_of(&Topic::Nodes), self.catalog.nodes())
+    }
+
+    /// The node called `name`. Its topic is [`Topic::NodeServices`].
+    pub fn node(&self, name: &str) -> (Index, Option<&Node>) {
+        (self.index_of(&Topic::node_services(name)), self.catalog.node(name))
+    }
+
+    /// The node called `text`, else the one whose id that is, else the only one whose id starts
+    /// with it, if those are at least two characters.
+    pub fn resolve_node(&self, text: &str) -> Option<&Node> {
+        self.catalog.resolve(text)
+    }
+
+    /// The names of all services, as they are spelled, and the tags that any instance has. Their
+    /// topic is [`Topic::Services`].
+    pub fn services(&self) -> (Index, BTreeMap<&str, BTreeSet<&str>>) {
+        (self.index_of(&Topic::Services), self.catalog.services())
+    }
+
+    /// The instances of a service, by node and id. Their topic is [`Topic::Service`].
+    pub fn service(&self, name: &str) -> (Index, Vec<Instance<'_>>) {
+        (self.index_of(&Topic::service(name)), self.catalog.service(name))
+    }
+
+    /// A node and its services. Their topic is [`Topic::NodeServices`].
+    pub fn node_services(&self, name: &str) -> (Index, Option<NodeServices<'_>>) {
+        (self.index_of(&Topic::node_services(name)), self.catalog.node_services(name))
+    }
+
+    /// The instances of a service, by node and id, with their checks and those of their nodes.
+    /// Their topic is [`Topic::Health`].
+    pub fn health_service(&self, name: &str) -> (Index, Vec<HealthInstance<'_>>) {
+        (self.index_of(&Topic::health(name)), self.catalog.health_service(name))
+    }
+
+    /// The checks on a node, those of its services too. Their topic is [`Topic::NodeChecks`].
+    pub fn node_checks(&self, name: &str) -> (Index, Vec<&Check>) {
+        (self.index_of(&Topic::node_checks(name)), self.catalog.node_checks(name))
+    }
+
+    /// The checks of the instances of a service. Their topic is [`Topic::ServiceChecks`].
+    pub fn service_checks(&self, name: &str) -> (Index, Vec<&Check>) {
+        (self.index_of(&Topic::service_checks(name)), self.catalog.service_checks(name))
+    }
+
+    /// The checks in one state, or all of them, by node and id. Their topic is
+    /// [`Topic::ChecksState`].
+    pub fn checks_in_state(&self, status: Option<Status>) -> (Index, Vec<&Check>) {
+        (self.index_of(&Topic::ChecksState(status)), self.catalog.checks_in_state(status))
+    }
+
+    /// The nodes that have this IP address, for reverse DNS.
+    pub fn node_by_address(&self, address: &str) -> Vec<&Node> {
+        self.catalog.node_by_address(address)
+    }
+
+    /// The instances that have this IP address of their own, for reverse DNS.
+    pub fn service_by_address(&self, address: &str) -> Vec<Instance<'_>> {
+        self.catalog.service_by_address(address)
+    }
+}

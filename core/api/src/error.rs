@@ -18,7 +18,9 @@
 
 use std::borrow::Cow;
 
+use tribune_agent::{MaintenanceError, RegisterError, UpdateCheckError};
 use tribune_raft::ProposeError;
+use tribune_state::Refusal;
 
 use crate::http::Response;
 
@@ -68,6 +70,10 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
 
+    /// The agent has as many services or checks as it may have. Nothing changed.
+    #[error("{0}")]
+    TooMany(String),
+
     /// Nobody can commit anything right now. Nothing changed; retry.
     #[error("No cluster leader")]
     NoClusterLeader,
@@ -85,7 +91,9 @@ pub enum Error {
     LeadershipLost,
 
     /// The leader did not answer in time. A write may still take effect.
-    #[error("rpc error: deadline exceeded; a write may still take effect, read back before repeating it")]
+    #[error(
+        "rpc error: deadline exceeded; a write may still take effect, read back before repeating it"
+    )]
     Timeout,
 
     /// The log cannot grow. Nothing changed; free space in the server's data directory.
@@ -120,7 +128,7 @@ impl Error {
             Self::UnknownPath | Self::NotFound(_) => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::BodyTooLarge { .. } => 413,
-            Self::Overloaded => 429,
+            Self::Overloaded | Self::TooMany(_) => 429,
             Self::Refused(_)
             | Self::NoClusterLeader
             | Self::NoPathToDatacenter
@@ -142,8 +150,52 @@ impl From<ProposeError> for Error {
     fn from(error: ProposeError) -> Self {
         match error {
             // The node forwards to a leader it knows of, so this one did not know of any.
-            ProposeError::NotLeader { .. } => Self::NoClusterLeader,
+            ProposeError::NotLeader { .. } | ProposeError::Transferring => Self::NoClusterLeader,
             ProposeError::Overloaded { .. } => Self::Overloaded,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::CheckNode { .. } => Self::bad(refusal.to_string()),
+            Refusal::MissingService { .. } | Refusal::NameReserved(_) => {
+                Self::Refused(refusal.to_string())
+            }
+        }
+    }
+}
+
+impl From<RegisterError> for Error {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Service(_)
+            | RegisterError::MissingCheckName
+            | RegisterError::CheckStatus
+            | RegisterError::Check(_)
+            | RegisterError::RemoteScripts
+            | RegisterError::LocalScripts
+            | RegisterError::UnknownService(_) => Self::bad(error.to_string()),
+            RegisterError::TooManyServices(_) | RegisterError::TooManyChecks(_) => {
+                Self::TooMany(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<UpdateCheckError> for Error {
+    fn from(error: UpdateCheckError) -> Self {
+        match error {
+            UpdateCheckError::NoTtl(_) => Self::not_found(error.to_string()),
+        }
+    }
+}
+
+impl From<MaintenanceError> for Error {
+    fn from(error: MaintenanceError) -> Self {
+        match error {
+            MaintenanceError::UnknownService(_) => Self::not_found(error.to_string()),
         }
     }
 }

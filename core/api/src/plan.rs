@@ -7,10 +7,10 @@ use tribune_state as state;
 
 use crate::agent::AgentCall;
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::filter::{Filter, Row, Rows};
 use crate::http::{Content, Request, Response};
 use crate::params::Params;
-use crate::route::{self, Endpoint};
+use crate::route::{self, Endpoint, Found};
 use crate::{catalog, health, kv, pretty};
 
 pub use crate::status::StatusCall;
@@ -34,8 +34,6 @@ pub struct Context {
     pub query_wait_max: Duration,
     /// If not zero, catalog and health reads that do not say otherwise are stale by at most this.
     pub discovery_max_stale: Duration,
-    /// Whether checks registered over HTTP may be scripts.
-    pub enable_script_checks: bool,
 }
 
 impl Context {
@@ -51,7 +49,6 @@ impl Context {
             query_wait_default: Duration::from_secs(300),
             query_wait_max: Duration::from_secs(600),
             discovery_max_stale: Duration::ZERO,
-            enable_script_checks: false,
         }
     }
 }
@@ -243,16 +240,16 @@ pub fn plan(request: &Request<'_>, context: &Context) -> Plan {
 }
 
 fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
-    let found = match route::find(request.path)? {
-        route::Found::Route(found) => found,
-        route::Found::Moved(path) => return Ok(Plan::Answer(moved(path, request.query))),
+    let (route, rest) = match route::find(request.path)? {
+        Found::Route { route, rest } => (route, rest),
+        Found::Moved(path) => return Ok(Plan::Answer(moved(path, request.query))),
     };
-    let Some(endpoint) = found.route.endpoint(request.method) else {
-        return Ok(Plan::Answer(found.route.refuse(request.method)));
+    let Some(endpoint) = route.endpoint(request.method) else {
+        return Ok(Plan::Answer(route.refuse(request.method)));
     };
     let params = Params::parse(request.query);
     params.refuse_enterprise()?;
-    let call = Call { request, context, params: &params, rest: &found.rest };
+    let call = Call { request, context, params: &params, rest: &rest };
     match endpoint {
         Endpoint::Kv => kv::plan(&call),
         Endpoint::Catalog(it) => catalog::plan(it, &call),
@@ -285,12 +282,22 @@ impl Call<'_> {
         if self.rest.is_empty() {
             return Err(Error::bad(missing));
         }
-        Ok(String::from_utf8_lossy(self.rest).into_owned())
+        Ok(self.text())
     }
 
-    /// Which rows are wanted.
-    pub(crate) fn selection(&self) -> Result<Selection, Error> {
-        self.params.selection()
+    /// What follows the endpoint's path, as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.rest).into_owned()
+    }
+
+    /// Tags that all rows must have.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        self.params.all("tag").filter(|it| !it.is_empty()).map(ToOwned::to_owned).collect()
+    }
+
+    /// Which rows are wanted, of those of a kind.
+    pub(crate) fn selection(&self, rows: Rows) -> Result<Selection, Error> {
+        self.params.selection(rows)
     }
 
     /// The plan to answer `query`, with the freshness and the waiting that the parameters ask for.
@@ -329,11 +336,11 @@ impl Call<'_> {
     }
 }
 
-impl Write {
+impl WriteAnswer {
     /// Tell the client what came of it. `pretty` is the write's own.
-    pub fn response(&self, outcome: state::Outcome, pretty: bool) -> Response {
-        match self.answer {
-            WriteAnswer::Bool => crate::status::written(outcome, pretty),
+    pub fn response(self, outcome: state::Outcome, pretty: bool) -> Response {
+        match self {
+            Self::Bool => crate::status::written(outcome, pretty),
         }
     }
 }
@@ -341,50 +348,98 @@ impl Write {
 impl Query {
     /// What to wait on for the answer to change.
     pub fn topic(&self) -> state::Topic {
+        use state::Topic;
         match self {
-            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => kv::topic(self),
-            Self::CatalogNodes { .. }
-            | Self::CatalogServices { .. }
-            | Self::CatalogService { .. }
-            | Self::CatalogNode { .. }
-            | Self::CatalogNodeServices { .. } => catalog::topic(self),
-            Self::HealthNode { .. }
-            | Self::HealthChecks { .. }
-            | Self::HealthService { .. }
-            | Self::HealthState { .. } => health::topic(self),
+            Self::KvGet { key, .. } => Topic::Kv(key.clone()),
+            Self::KvList { prefix } | Self::KvKeys { prefix, .. } => {
+                Topic::KvPrefix(prefix.clone())
+            }
+            Self::CatalogNodes { .. } => Topic::Nodes,
+            Self::CatalogServices { selection } if selection.filter.is_some() => Topic::Catalog,
+            Self::CatalogServices { selection } => selection.joined(Topic::Services),
+            Self::CatalogService { service, .. } => Topic::service(service),
+            Self::CatalogNode { node, .. } | Self::CatalogNodeServices { node, .. } => {
+                catalog::node_topic(node)
+            }
+            Self::HealthNode { node, .. } => Topic::node_checks(node),
+            Self::HealthChecks { service, selection } => {
+                selection.joined(Topic::service_checks(service))
+            }
+            Self::HealthService { service, .. } => Topic::health(service),
+            Self::HealthState { state, selection } => {
+                selection.joined(Topic::ChecksState(state.parse().ok()))
+            }
         }
     }
 
     /// The version of the answer in `snapshot`, without working the answer out. Never zero.
     pub fn index(&self, snapshot: &state::Snapshot) -> Index {
-        snapshot.index(&self.topic()).max(Index(1))
+        snapshot.index_of(&self.topic())
     }
 
     /// Work out the answer. A pure function, wherever the snapshot is.
-    pub fn evaluate(&self, snapshot: &state::Snapshot, context: &Context, pretty: bool) -> Evaluation {
-        let mut evaluation = match self {
-            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => {
-                kv::evaluate(self, snapshot)
-            }
-            Self::CatalogNodes { .. }
-            | Self::CatalogServices { .. }
-            | Self::CatalogService { .. }
-            | Self::CatalogNode { .. }
-            | Self::CatalogNodeServices { .. } => catalog::evaluate(self, snapshot, context),
-            Self::HealthNode { .. }
-            | Self::HealthChecks { .. }
-            | Self::HealthService { .. }
-            | Self::HealthState { .. } => health::evaluate(self, snapshot, context),
-        };
+    pub fn evaluate(
+        &self,
+        snapshot: &state::Snapshot,
+        context: &Context,
+        pretty: bool,
+    ) -> Evaluation {
+        let _ = context; // Nothing that is stored depends on who tells it, until there are distances.
+        let evaluation = self.evaluate_compact(snapshot);
         if pretty && evaluation.content == Content::Json {
-            evaluation.body = pretty::indent(&evaluation.body).into();
+            return Evaluation { body: pretty::indent(&evaluation.body).into(), ..evaluation };
         }
         evaluation
+    }
+
+    fn evaluate_compact(&self, snapshot: &state::Snapshot) -> Evaluation {
+        let json = match self {
+            Self::KvGet { key, raw } => return kv::one(key, *raw, snapshot),
+            Self::KvList { prefix } => return kv::list(prefix, snapshot),
+            Self::KvKeys { prefix, separator } => return kv::names(prefix, separator, snapshot),
+            Self::CatalogNodes { selection } => catalog::nodes(selection, snapshot),
+            Self::CatalogServices { selection } => catalog::services(selection, snapshot),
+            Self::CatalogService { service, tags, selection } => {
+                catalog::service(service, tags, selection, snapshot)
+            }
+            Self::CatalogNode { node, selection } => catalog::node(node, selection, snapshot),
+            Self::CatalogNodeServices { node, selection } => {
+                catalog::node_services(node, selection, snapshot)
+            }
+            Self::HealthNode { node, selection } => health::node(node, selection, snapshot),
+            Self::HealthChecks { service, selection } => {
+                health::checks(service, selection, snapshot)
+            }
+            Self::HealthService { service, tags, passing, selection } => {
+                health::service(service, tags, *passing, selection, snapshot)
+            }
+            Self::HealthState { state, selection } => health::state(state, selection, snapshot),
+        };
+        let body = json.finish().into();
+        Evaluation { index: self.index(snapshot), status: 200, content: Content::Json, body }
     }
 
     /// Whether the answer has an index that can be waited on. All of these have.
     pub const fn blocks(&self) -> bool {
         true
+    }
+
+    /// Whether something may change under [`topic`](Self::topic) that the answer does not show:
+    /// whoever waits for a change should then compare before waking.
+    pub const fn hides_changes(&self) -> bool {
+        match self {
+            Self::KvGet { .. } | Self::KvList { .. } => false,
+            Self::KvKeys { .. }
+            | Self::CatalogNodes { .. }
+            | Self::CatalogServices { .. }
+            | Self::CatalogService { .. }
+            | Self::CatalogNode { .. }
+            | Self::CatalogNodeServices { .. }
+            | Self::HealthNode { .. }
+            | Self::HealthChecks { .. }
+            | Self::HealthService { .. }
+            | Self::HealthState { .. } => true,
+        }
     }
 
     /// Whether the answer says how it was obtained: `X-Consul-Effective-Consistency`. Key/value
@@ -402,6 +457,25 @@ impl Query {
             | Self::HealthService { .. }
             | Self::HealthState { .. } => true,
         }
+    }
+}
+
+impl Selection {
+    /// Whether a node is wanted, by its meta.
+    pub(crate) fn wants(&self, node: &state::Node) -> bool {
+        self.node_meta.iter().all(|(key, value)| {
+            node.meta.as_ref().and_then(|it| it.get(key)).is_some_and(|it| it == value)
+        })
+    }
+
+    /// Whether a row is wanted, by the filter.
+    pub(crate) fn accepts(&self, row: &dyn Row) -> bool {
+        self.filter.as_ref().is_none_or(|it| it.accepts(row))
+    }
+
+    /// What to wait on for rows that are about `topic`: nodes, too, if their meta decides.
+    fn joined(&self, topic: state::Topic) -> state::Topic {
+        if self.node_meta.is_empty() { topic } else { state::Topic::Catalog }
     }
 }
 

@@ -42,6 +42,20 @@ impl StatusCall {
     }
 }
 
+/// What a client is told about a write.
+pub(crate) fn written(outcome: Outcome, pretty: bool) -> Response {
+    match outcome {
+        Outcome::Done(done) => {
+            let text = if done { "true" } else { "false" };
+            pretty::response(200, text.into(), pretty)
+        }
+        Outcome::Refused(refusal) => Error::from(refusal).into(),
+        Outcome::Batch(_) | Outcome::Ignored => {
+            panic!("a request is one command, and of this release")
+        }
+    }
+}
+
 pub(crate) fn plan(endpoint: StatusEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
     if let Some(plan) = call.remote() {
         return Ok(plan);

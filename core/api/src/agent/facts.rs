@@ -1,7 +1,7 @@
 //! What the agent's answers need to know of the agent.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tribune_base::id::NodeId;
 
@@ -39,8 +39,6 @@ pub struct NodeFacts {
     pub config: BTreeMap<String, serde_json::Value>,
     /// What operators look at: a group, a name, a value.
     pub stats: BTreeMap<String, BTreeMap<String, String>>,
-    /// Whether checks registered over HTTP may be scripts.
-    pub enable_script_checks: bool,
 }
 
 /// One agent, as gossip sees it.
@@ -69,4 +67,17 @@ pub enum MemberStatus {
     Left = 3,
     /// It has gone without a word.
     Failed = 4,
+}
+
+impl Member {
+    /// One of which nothing is known, to find out which fields there are.
+    pub(crate) const fn sample() -> Self {
+        Self {
+            name: String::new(),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+            tags: BTreeMap::new(),
+            status: MemberStatus::Alive,
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! `/v1/agent/*`: what this agent itself knows and does.
 
 mod facts;
+mod health;
 mod itself;
-mod member;
 mod perform;
 mod plan;
-mod health;
 mod render;
 
-use tribune_agent::definition::{CheckDefinition, ServiceDefinition};
+use tribune_agent::{CheckDefinition, ServiceDefinition};
+use tribune_state::Status;
 
 use crate::filter::Filter;
 
@@ -122,8 +122,8 @@ pub enum AgentCall {
     UpdateTtl {
         /// The check's id.
         id: String,
-        /// `passing`, `warning` or `critical`.
-        status: TtlStatus,
+        /// Passing, warning or critical.
+        status: Status,
         /// What the check says.
         output: String,
     },

@@ -1,0 +1,95 @@
+//! `/v1/health/*`: what checks say.
+
+use tribune_state::{Check, HealthInstance, Snapshot, Status};
+
+use crate::catalog::has_tags;
+use crate::error::Error;
+use crate::filter::Rows;
+use crate::params;
+use crate::plan::{Call, Plan, Query, Selection};
+use crate::render::{self, ARRAY, Json};
+use crate::route::HealthEndpoint;
+
+pub(crate) fn plan(endpoint: HealthEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
+    match endpoint {
+        HealthEndpoint::Node => {
+            let node = call.name("Missing node name")?;
+            call.read(Query::HealthNode { node, selection: call.selection(Rows::Checks)? })
+        }
+        HealthEndpoint::Checks => {
+            let service = call.name("Missing service name")?;
+            call.read(Query::HealthChecks { service, selection: call.selection(Rows::Checks)? })
+        }
+        HealthEndpoint::Service => {
+            let service = call.name("Missing service name")?;
+            let passing = match call.params.get("passing") {
+                None => false,
+                Some("") => true,
+                Some(text) => params::parse_bool(text)
+                    .ok_or_else(|| Error::bad("Invalid value for ?passing"))?,
+            };
+            let (tags, selection) = (call.tags(), call.selection(Rows::HealthInstances)?);
+            call.read(Query::HealthService { service, tags, passing, selection })
+        }
+        HealthEndpoint::State => {
+            let state = call.name("Missing check state")?;
+            call.read(Query::HealthState { state, selection: call.selection(Rows::Checks)? })
+        }
+    }
+}
+
+pub(crate) fn node(name: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
+    list(snapshot.node_checks(name).1, selection, snapshot)
+}
+
+pub(crate) fn checks(service: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
+    list(snapshot.service_checks(service).1, selection, snapshot)
+}
+
+pub(crate) fn state(state: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
+    let checks = match (state, state.parse()) {
+        ("any", _) => snapshot.checks_in_state(None).1,
+        (_, Ok(status)) => snapshot.checks_in_state(Some(status)).1,
+        (_, Err(_)) => Vec::new(),
+    };
+    list(checks, selection, snapshot)
+}
+
+fn list(mut checks: Vec<&Check>, selection: &Selection, snapshot: &Snapshot) -> Json {
+    checks.retain(|check| {
+        let on_wanted_node = || snapshot.node(&check.node).1.is_some_and(|it| selection.wants(it));
+        (selection.node_meta.is_empty() || on_wanted_node()) && selection.accepts(*check)
+    });
+    let mut json = Json::with_capacity(2 + checks.len() * 320);
+    json.list(ARRAY, checks, render::check);
+    json
+}
+
+pub(crate) fn service(
+    name: &str,
+    tags: &[String],
+    passing: bool,
+    selection: &Selection,
+    snapshot: &Snapshot,
+) -> Json {
+    let (_, mut instances) = snapshot.health_service(name);
+    instances.retain(|it| {
+        (!passing || it.checks.iter().all(|check| check.status == Status::Passing))
+            && has_tags(it.service, tags)
+            && selection.wants(it.node)
+            && selection.accepts(it)
+    });
+    let mut json = Json::with_capacity(2 + instances.len() * 1280);
+    json.list(ARRAY, &instances, write_instance);
+    json
+}
+
+fn write_instance(json: &mut Json, instance: &HealthInstance<'_>) {
+    json.raw(r#"{"Node":"#);
+    render::node(json, instance.node);
+    json.raw(r#","Service":"#);
+    render::service(json, instance.service);
+    json.raw(r#","Checks":"#);
+    json.list(ARRAY, instance.checks.iter().copied(), render::check);
+    json.raw("}");
+}

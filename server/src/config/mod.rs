@@ -9,6 +9,19 @@
 //! is reported at once, with its origin, because an operator should not have to find out one
 //! restart at a time.
 
+mod address;
+mod area;
+mod check;
+mod host;
+mod key;
+mod merge;
 mod runtime;
+mod schema;
+mod source;
 
-pub use runtime::*;
+pub use host::Host;
+pub use runtime::{
+    Autopilot, Check, Config, Definition, Dns, Gossip, Http, Join, Leave, Level, Limits, Listen,
+    Log, Network, Ports, Raft, ScriptChecks, Soa, Ui, UnixSocket, Unsupported,
+};
+pub use source::{BuildError, Problem, Sources};

@@ -29,7 +29,7 @@ pub struct Config {
     pub datacenter: String,
     /// The datacenter that owns what all share. This one unless told otherwise.
     pub primary_datacenter: String,
-    /// Where the state lives. `None` in development mode, unless a directory is named.
+    /// Where the state lives. `None` in development mode, which keeps none.
     pub data_dir: Option<PathBuf>,
     /// Where to write the process id.
     pub pid_file: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Config {
     /// Where the WAN pool listens. [`bind_addr`](Self::bind_addr) unless told otherwise.
     pub serf_wan_addr: IpAddr,
     /// Where clients connect, unless `addresses` names a place for one protocol.
-    pub client_addrs: Vec<ClientAddr>,
+    pub client_addrs: Vec<IpAddr>,
     /// Who listens where.
     pub ports: Ports,
     /// Where to answer DNS. Empty if it is off.
@@ -107,15 +107,6 @@ pub struct Config {
     pub unsupported: Vec<Unsupported>,
     /// What is legal, but probably not meant. The agent warns about each.
     pub warnings: Vec<String>,
-}
-
-/// One place where clients may connect.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum ClientAddr {
-    /// All ports of this address.
-    Ip(IpAddr),
-    /// This socket in the file system. HTTP only.
-    Unix(PathBuf),
 }
 
 /// One place to listen.
@@ -303,14 +294,48 @@ pub struct Http {
     pub response_headers: BTreeMap<String, String>,
     /// Path prefixes that answer 403.
     pub block_endpoints: Vec<String>,
-    /// Networks that may write, as `address/bits`. Empty allows all.
-    pub allow_write_http_from: Vec<String>,
+    /// Networks that may write. Empty allows all.
+    pub allow_write_http_from: Vec<Network>,
     /// The longest a request's head may be, in bytes.
     pub max_header_bytes: usize,
     /// Whether JSON is indented unless asked otherwise. So in development mode.
     pub pretty: bool,
     /// Who owns Unix sockets, and who may use them.
     pub unix_socket: UnixSocket,
+}
+
+/// All addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    /// The first of them.
+    pub address: IpAddr,
+    /// How many bits: at most 32 or 128.
+    pub bits: u8,
+}
+
+impl Network {
+    /// Read `10.0.0.0/8`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse::<u8>().ok()?);
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        (bits <= bits_max).then_some(Self { address, bits })
+    }
+
+    /// Whether `address` is one of them. An IPv4 address written as IPv6 is an IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
 }
 
 /// Who owns a Unix socket. `None` leaves it as the system creates it.
@@ -392,4 +417,26 @@ pub struct Unsupported {
     pub key: String,
     /// Whether ignoring it leaves something open that somebody wanted closed.
     pub security: bool,
+}
+
+#[test]
+fn networks_contain_what_begins_like_them() {
+    let cases = [
+        ("10.0.0.0/8", "10.9.8.7", true),
+        ("10.0.0.0/8", "11.0.0.0", false),
+        ("0.0.0.0/0", "1.2.3.4", true),
+        ("127.0.0.1/32", "127.0.0.1", true),
+        ("127.0.0.1/32", "127.0.0.2", false),
+        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ("2001:db8::/32", "2001:db8:1::", true),
+        ("2001:db8::/32", "2001:db9::", false),
+        ("::/0", "1.2.3.4", false),
+    ];
+    for (network, address, want) in cases {
+        let network = Network::parse(network).unwrap();
+        assert_eq!(network.contains(address.parse().unwrap()), want, "{network:?} {address}");
+    }
+    for text in ["x", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "::/129"] {
+        assert_eq!(Network::parse(text), None, "{text}");
+    }
 }

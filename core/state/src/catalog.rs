@@ -4,8 +4,10 @@
 //! removed together. Services are grouped by name beside that. Each entry and group remembers its
 //! newest changes, which are the indexes of the questions about it.
 
+mod integrity;
 mod read;
 mod register;
+mod restore;
 mod write;
 
 use std::net::IpAddr;

@@ -93,6 +93,25 @@ impl Kv {
         }
     }
 
+    /// What must be true of the table as a whole. O(size).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub(crate) fn check_integrity(&self, applied: Index) -> Result<(), &'static str> {
+        let entries = || self.entries.values();
+        let graves = || self.graves.values().chain(self.tree_graves.values());
+        let broken = [
+            (applied < self.newest, "a newest key that was not written yet"),
+            (self.newest < self.reaped, "reaped what was not deleted yet"),
+            (entries().any(|it| self.newest < it.modify()), "a key newer than its table"),
+            (entries().any(|it| it.modify() < it.create()), "a key changed before it was"),
+            (graves().any(|it| self.newest < *it), "a tombstone newer than its table"),
+            (self.graves.iter().any(|it| self.entries.contains_key(it.0)), "a key dead and alive"),
+        ];
+        broken.into_iter().find(|it| it.0).map_or(Ok(()), |it| Err(it.1))
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
         self.entries.get(key)
     }

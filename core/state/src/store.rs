@@ -132,6 +132,16 @@ impl Store {
 }
 
 impl Snapshot {
+    /// Whether every row has what it refers to, and every lookup leads to its row. O(size).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong. The server that finds this out must stop.
+    pub fn check_integrity(&self) -> Result<(), &'static str> {
+        self.kv.check_integrity(self.index)?;
+        self.catalog.check_integrity(self.index)
+    }
+
     fn change(
         &mut self,
         command: &Command,
@@ -189,6 +199,11 @@ impl Snapshot {
     /// One key. Its topic is [`Topic::Kv`].
     pub fn kv_get(&self, key: &[u8]) -> (Index, Option<&kv::Entry>) {
         (self.kv.index_of(key), self.kv.get(key))
+    }
+
+    /// Whether any deletion is remembered: whether there is anything to reap.
+    pub fn has_tombstones(&self) -> bool {
+        !self.kv.graves.is_empty() || !self.kv.tree_graves.is_empty()
     }
 
     /// All keys that start with `prefix`, in order. Their topic is [`Topic::KvPrefix`].

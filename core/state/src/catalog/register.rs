@@ -103,8 +103,8 @@ impl Catalog {
     }
 
     /// The row of a check: what follows from its node and service is filled in.
-    fn complete(&self, key: &Name, check: &Check) -> Check {
-        let entry: &Entry = self.nodes.get(key).expect("the node was just written");
+    pub(super) fn complete(&self, key: &Name, check: &Check) -> Check {
+        let entry: &Entry = self.nodes.get(key).expect("the node of a check is there");
         let service = entry.services.get(check.service_id.as_str());
         Check {
             node: entry.node.name.clone(),

@@ -1,0 +1,88 @@
+//! DNS at the edge: packets in, packets out, and in between a pure function of the catalog.
+//!
+//! ```text
+//!   udp ──┐                                      ┌── encode <── Answer <──┐
+//!         ├──> wire::Responder::respond ──decode─┤                        │ tribune_api::dns
+//!   tcp ──┘                                      └─────────── Question ───┘
+//! ```
+//!
+//! A question never crosses to the node's thread: it is answered on the task of the socket it came
+//! in by, from the newest snapshot that [`Source`] has.
+//!
+//! # Where to start reading
+//!
+//! [`Responder::respond`] is what happens to a packet, whatever it came in by.
+
+mod encode;
+mod tcp;
+mod udp;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tribune_api::dns::Config;
+use tribune_base::rng::Rng;
+use tribune_state::Snapshot;
+
+pub use self::wire::{Responder, Transport};
+use crate::net::{Net, Udp as _};
+
+/// Where answers come from.
+pub trait Source: Send + Sync + 'static {
+    /// The newest state there is. `None`: no leader is known, and stale answers are not allowed.
+    fn snapshot(&self) -> Option<Snapshot>;
+
+    /// The settings that hold now.
+    fn config(&self) -> Arc<Config>;
+
+    /// Seconds since 1970: the zone's serial number.
+    fn now_unix(&self) -> u64;
+}
+
+/// A running DNS server. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Answer at `addr`, over TCP and on `sockets` sockets over UDP: the kernel spreads packets over
+    /// them, so one for each core is right. Port zero means any that is free.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened at.
+    pub async fn start<N: Net, S: Source>(
+        net: &N,
+        addr: SocketAddr,
+        sockets: usize,
+        source: Arc<S>,
+        seed: u64,
+    ) -> io::Result<Self> {
+        let mut rng = Rng::stream(seed, "dns");
+        let mut responder = || Responder::new(Arc::clone(&source), rng.draw());
+        let first = net.bind(addr).await?;
+        let addr = first.local_addr()?;
+        let listener = net.listen(addr).await?;
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(udp::serve(first, responder()));
+        for _ in 1..sockets {
+            tasks.spawn(udp::serve(net.bind(addr).await?, responder()));
+        }
+        tasks.spawn(tcp::serve(listener, Arc::clone(&source), rng.draw()));
+        Ok(Self { addr, _tasks: tasks })
+    }
+
+    /// Where it answers.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}

@@ -1,0 +1,224 @@
+//! Pre-votes, votes, and who may ask for them.
+
+use std::collections::BTreeMap;
+
+use tribune_base::id::{Index, LogId, ServerId, Term};
+use tribune_base::time::Instant;
+
+use crate::message::{Appended, Message};
+use crate::node::{Node, Part};
+use crate::output::HardState;
+use crate::quorum::Tally;
+
+/// What a server owes a leader it has heard: no vote against it for an election timeout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loyalty {
+    /// When the leader was last heard.
+    pub(crate) since: Instant,
+    /// The term it leads.
+    pub(crate) term: Term,
+    /// How many transfers it has given up.
+    pub(crate) abandoned: u64,
+}
+
+impl Loyalty {
+    /// After a restart nobody knows what was promised before. Expect the worst.
+    pub(crate) const fn unknown(since: Instant, term: Term) -> Self {
+        Self { since, term, abandoned: Self::UNKNOWN }
+    }
+
+    /// The leader of `term` was heard `now`, and perhaps what it has given up.
+    pub(crate) fn renewed(old: Option<Self>, now: Instant, term: Term, heard: Option<u64>) -> Self {
+        let old = old.filter(|it| it.term == term).map(|it| it.abandoned);
+        let abandoned = match (old, heard) {
+            (Some(Self::UNKNOWN) | None, Some(heard)) => heard,
+            (Some(old), heard) => heard.map_or(old, |it| it.max(old)),
+            (None, None) => 0,
+        };
+        Self { since: now, term, abandoned }
+    }
+
+    const UNKNOWN: u64 = u64::MAX;
+}
+
+impl Node {
+    /// Follow `leader`, or wait for one, in `term`. The caller knows that `term` is not older.
+    pub(crate) fn become_follower(&mut self, term: Term, leader: Option<ServerId>) {
+        assert!(self.hard_state.term <= term, "terms went backwards");
+        if self.hard_state.term < term {
+            self.hard_state.term = term;
+            self.hard_state.vote = None;
+            self.agreed = Index(0);
+        }
+        if !matches!(self.part, Part::Follower { .. }) {
+            self.restart_patience();
+        }
+        if self.leader() != leader {
+            self.lose_reads();
+        }
+        self.part = Part::Follower { leader };
+        self.announce();
+    }
+
+    /// Whether this server would do any good by standing for election.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.configuration().is_voter(self.id) && !self.is_installing()
+    }
+
+    /// Nobody leads, it seems. Ask whether the others think so, too, before disturbing them.
+    pub(crate) fn on_impatience(&mut self) {
+        if self.configuration().is_lone_voter(self.id) {
+            return self.campaign(None);
+        }
+        self.lose_reads();
+        self.restart_patience();
+        self.part = Part::PreCandidate { votes: BTreeMap::new() };
+        self.announce();
+        let (term, last_log) = (self.hard_state.term, self.log.last());
+        for to in self.other_voters() {
+            self.send(to, Message::RequestPreVote { term, last_log });
+        }
+        self.on_pre_vote(self.id, term, true);
+    }
+
+    /// Stand for election in a new term. `transfer` says that the leader wants it.
+    pub(crate) fn campaign(&mut self, transfer: Option<u64>) {
+        self.lose_reads();
+        self.restart_patience();
+        self.hard_state.term = self.hard_state.term.next();
+        self.hard_state.vote = Some(self.id);
+        self.agreed = Index(0);
+        // Our own vote counts when it is on disk: `persisted` casts it.
+        self.part = Part::Candidate { votes: BTreeMap::new() };
+        self.announce();
+        let (term, last_log) = (self.hard_state.term, self.log.last());
+        for to in self.other_voters() {
+            self.send(to, Message::RequestVote { term, last_log, transfer });
+        }
+    }
+
+    pub(crate) fn on_request_pre_vote(&mut self, from: ServerId, asked: Term, last_log: LogId) {
+        let term = self.hard_state.term;
+        let granted =
+            term <= asked && !self.is_bound(asked.next(), None) && self.log.last() <= last_log;
+        self.send(from, Message::RequestPreVoteResponse { term, asked, granted });
+    }
+
+    pub(crate) fn on_pre_vote(&mut self, from: ServerId, asked: Term, granted: bool) {
+        let term = self.hard_state.term;
+        let Part::PreCandidate { votes } = &mut self.part else { return };
+        if asked != term {
+            return;
+        }
+        votes.insert(from, granted);
+        match self.log.configuration().tally(votes) {
+            Tally::Won => self.campaign(None),
+            // Somebody sees a leader that we do not, or a log that has more. Wait for it.
+            Tally::Lost => self.become_follower(term, None),
+            Tally::Open => {}
+        }
+    }
+
+    pub(crate) fn on_request_vote(
+        &mut self,
+        from: ServerId,
+        last_log: LogId,
+        transfer: Option<u64>,
+    ) {
+        let HardState { term, vote } = self.hard_state;
+        let unpromised = vote.is_none_or(|it| it == from);
+        let free = self.leader().is_none() && !self.is_bound(term, transfer);
+        // Only a log at least as complete as ours may lead: that is what keeps every committed
+        // entry in every future leader (paper, section 5.4.1).
+        let granted = unpromised && free && self.log.last() <= last_log;
+        if granted {
+            self.hard_state.vote = Some(from);
+            self.restart_patience();
+            self.become_follower(term, None);
+        }
+        self.send(from, Message::RequestVoteResponse { term, granted });
+    }
+
+    pub(crate) fn on_vote(&mut self, from: ServerId, granted: bool) {
+        let term = self.hard_state.term;
+        let Part::Candidate { votes } = &mut self.part else { return };
+        votes.insert(from, granted);
+        match self.log.configuration().tally(votes) {
+            Tally::Won => self.become_leader(),
+            Tally::Lost => self.become_follower(term, None),
+            Tally::Open => {}
+        }
+    }
+
+    /// Whether `message` is an election in a newer term that this server must not even notice,
+    /// because it has heard its leader recently. Somebody who cannot hear the leader would
+    /// otherwise depose it again and again.
+    pub(crate) fn is_disruptive(&self, message: &Message) -> bool {
+        let Message::RequestVote { term, transfer, .. } = message else { return false };
+        self.hard_state.term < *term && self.is_bound(*term, *transfer)
+    }
+
+    /// Whether some leader may count on this server not to elect another one in `term`. A leader
+    /// counts on itself for as long as it leads.
+    fn is_bound(&self, term: Term, transfer: Option<u64>) -> bool {
+        let loyalty = match &self.part {
+            Part::Leader(leader) => {
+                let (since, term) = (self.now, self.hard_state.term);
+                Some(Loyalty { since, term, abandoned: leader.abandoned })
+            }
+            Part::Follower { .. } | Part::PreCandidate { .. } | Part::Candidate { .. } => {
+                self.loyalty
+            }
+        };
+        loyalty.is_some_and(|it| {
+            let recent = self.now.since(it.since) < self.config.election_timeout;
+            // The leader itself may want the election; unless it has changed its mind since and
+            // answers reads again, trusting in our loyalty.
+            let changed = |wish| it.term.next() == term && wish < it.abandoned;
+            recent && transfer.is_none_or(changed)
+        })
+    }
+
+    /// Tell whoever lives in an older term about ours.
+    pub(crate) fn reject_stale(&mut self, from: ServerId, message: &Message) {
+        let term = self.hard_state.term;
+        let answer = match message {
+            Message::RequestPreVote { term: asked, .. } => {
+                Message::RequestPreVoteResponse { term, asked: *asked, granted: false }
+            }
+            Message::RequestVote { .. } => Message::RequestVoteResponse { term, granted: false },
+            Message::AppendEntries { prev_log, .. } => {
+                let result = Appended::Conflict { prev: prev_log.index, hint: LogId::default() };
+                Message::AppendEntriesResponse { term, result }
+            }
+            Message::Heartbeat { round, .. } => {
+                let (matched, agreed) = (Index(0), Index(0));
+                Message::HeartbeatResponse { term, round: *round, matched, agreed }
+            }
+            Message::InstallSnapshot { meta, .. } => {
+                Message::InstallSnapshotResponse { term, last: meta.last, offset: 0 }
+            }
+            Message::ReadIndex { batch, .. } => {
+                Message::ReadIndexResponse { term, batch: *batch, index: None }
+            }
+            Message::RequestPreVoteResponse { .. }
+            | Message::RequestVoteResponse { .. }
+            | Message::AppendEntriesResponse { .. }
+            | Message::HeartbeatResponse { .. }
+            | Message::TimeoutNow { .. }
+            | Message::ReadIndexResponse { .. }
+            | Message::InstallSnapshotResponse { .. } => return,
+        };
+        self.send(from, answer);
+    }
+
+    pub(crate) fn restart_patience(&mut self) {
+        self.deadline = self.now + self.rng.jitter(self.config.election_timeout);
+    }
+
+    fn other_voters(&self) -> Vec<ServerId> {
+        let configuration = self.configuration();
+        let others = configuration.members().filter(|it| *it != self.id);
+        others.filter(|it| configuration.is_voter(*it)).collect()
+    }
+}

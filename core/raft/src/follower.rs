@@ -1,0 +1,92 @@
+//! What a server does for its leader: keep the log, confirm that the leader leads.
+
+use tribune_base::id::{Index, LogId, ServerId, Term};
+
+use crate::election::Loyalty;
+use crate::entry::Entry;
+use crate::message::{Appended, Message, Round};
+use crate::node::Node;
+
+impl Node {
+    /// The leader of our term has been heard; `abandoned` says what it has given up, if it said.
+    pub(crate) fn follow(&mut self, leader: ServerId, abandoned: Option<u64>) {
+        assert!(!self.is_leader(), "two leaders in term {}", self.hard_state.term);
+        let term = self.hard_state.term;
+        self.become_follower(term, Some(leader));
+        self.leader_contact = Some(self.now);
+        self.loyalty = Some(Loyalty::renewed(self.loyalty, self.now, term, abandoned));
+        self.restart_patience();
+    }
+
+    pub(crate) fn on_append(
+        &mut self,
+        from: ServerId,
+        prev_log: LogId,
+        entries: Vec<Entry>,
+        leader_commit: Index,
+    ) {
+        self.follow(from, None);
+        let term = self.hard_state.term;
+        let Some(reach) = contiguous(prev_log, &entries, term) else { return };
+        // What is committed here is part of every later leader's log (Leader Completeness), so
+        // there is nothing to compare, even if it is forgotten already.
+        let known = self.log.term(prev_log.index);
+        if self.commit < prev_log.index && known != Some(prev_log.term) {
+            let hint = self.log.last_at_most(prev_log.index, prev_log.term);
+            let result = Appended::Conflict { prev: prev_log.index, hint };
+            return self.send(from, Message::AppendEntriesResponse { term, result });
+        }
+        for entry in entries {
+            self.accept(entry);
+        }
+        // Not the end of our log: beyond what the message reaches, the leader may have others.
+        let reach = reach.max(self.commit);
+        self.agreed = self.agreed.max(reach);
+        let seq = self.disk.reach(reach, self.hard_state);
+        let result = Appended::Matched(reach);
+        self.send_after(seq, from, Message::AppendEntriesResponse { term, result });
+        self.commit_to(leader_commit.min(reach));
+    }
+
+    /// Put `entry` where it belongs. Only a conflict removes what is there: the message may be
+    /// old, and what follows the entry acknowledged since (paper, section 5.3).
+    fn accept(&mut self, entry: Entry) {
+        let LogId { index, .. } = entry.id;
+        if index <= self.log.base().index || self.log.contains(entry.id) {
+            return;
+        }
+        if index <= self.log.last().index {
+            assert!(self.commit < index, "a leader disagrees about {index}, which is committed");
+            self.log.truncate(index);
+            self.disk.truncate(index);
+        }
+        self.log.append(entry);
+    }
+
+    pub(crate) fn on_heartbeat(
+        &mut self,
+        from: ServerId,
+        round: Round,
+        commit: Index,
+        abandoned: u64,
+    ) {
+        self.follow(from, Some(abandoned));
+        // The leader only speaks of what it knows this server to have.
+        self.commit_to(commit.min(self.log.last().index));
+        let (term, agreed) = (self.hard_state.term, self.agreed);
+        let matched = agreed.min(self.disk.durable_index());
+        self.send(from, Message::HeartbeatResponse { term, round, matched, agreed });
+    }
+}
+
+/// The index that `entries` after `prev_log` reach, unless no leader of `term` can have sent them.
+fn contiguous(prev_log: LogId, entries: &[Entry], term: Term) -> Option<Index> {
+    let mut at = prev_log;
+    for entry in entries {
+        if entry.id.index.0 != at.index.0.checked_add(1)? || entry.id.term < at.term {
+            return None;
+        }
+        at = entry.id;
+    }
+    (at.term <= term).then_some(at.index)
+}

@@ -1,0 +1,333 @@
+//! When to take a snapshot, what the log may forget then, and how a follower that needs what was
+//! forgotten gets the snapshot instead (paper, section 7).
+//!
+//! The bytes of snapshots stay with the caller: it is asked for a piece, the piece travels, the
+//! other side writes it to a temporary file and confirms. What was confirmed needs not be sent
+//! again by this leader, whatever is lost in between; another leader begins anew, because its file
+//! may look different.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::time::Instant;
+
+use crate::log::Log;
+use crate::message::{Appended, Message};
+use crate::node::{Node, Part};
+use crate::output::{Output, SnapshotMeta};
+use crate::progress::{Progress, Sending, State};
+
+/// A snapshot on its way in. Invariant: `written <= received`.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    from: ServerId,
+    meta: SnapshotMeta,
+    /// Everything before this byte was handed out to be written.
+    received: u64,
+    /// Everything before this byte is written.
+    written: u64,
+    /// Writes to be confirmed, and how many of them belong to a file that was given up.
+    writes: VecDeque<(LogId, u64)>,
+    stale_writes: usize,
+    /// Whether the last byte was received.
+    done: bool,
+    /// Whether the file is replacing the state.
+    installing: bool,
+}
+
+impl Node {
+    /// `meta` is durable as a snapshot: what the log has before it may go. Called for
+    /// [`Output::TakeSnapshot`]; a snapshot older than the last one changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the snapshot has what is not committed.
+    pub fn snapshot_saved(&mut self, now: Instant, meta: SnapshotMeta) {
+        self.advance(now);
+        assert!(meta.last.index <= self.commit, "a snapshot of what is not committed");
+        if self.taking.is_some_and(|it| it.index <= meta.last.index) {
+            self.taking = None;
+        }
+        if self.snapshot.last.index < meta.last.index {
+            assert!(self.log.contains(meta.last), "a snapshot of another history");
+            self.snapshot = meta;
+            self.forget();
+        }
+        self.check_invariants();
+    }
+
+    /// Ask for a snapshot when the log has grown enough. Only one at a time.
+    pub(crate) fn consider_snapshot(&mut self) {
+        if self.taking.is_some() || self.is_installing() {
+            return;
+        }
+        let (last, commit) = (self.snapshot.last.index, self.commit);
+        let entries = commit.0 - last.0;
+        if entries < self.config.snapshot_entries_max
+            && self.log.bytes(last, commit) < self.config.snapshot_bytes_max
+        {
+            return;
+        }
+        let Some(term) = self.log.term(commit) else { return };
+        let last = LogId::new(term, commit);
+        let configuration = self.log.configuration_at(commit).clone();
+        self.taking = Some(last);
+        self.outputs.push_back(Output::TakeSnapshot(SnapshotMeta { last, configuration }));
+    }
+
+    /// Let go of what the snapshot has, but for some entries that followers who lag a little, or
+    /// restart, will ask for.
+    fn forget(&mut self) {
+        let last = self.snapshot.last.index;
+        let alone = self.configuration().members().eq([self.id]);
+        let trailing = if alone { 0 } else { self.config.trailing_entries_max };
+        let mut through = Index(last.0.saturating_sub(trailing)).max(self.log.base().index);
+        while through < last && self.config.trailing_bytes_max < self.log.bytes(through, last) {
+            through = through.next();
+        }
+        if self.log.base().index < through {
+            self.log.forget(through);
+            self.outputs.push_back(Output::ForgetLog { through });
+        }
+    }
+
+    /// Whether the state is being replaced, so that nothing can be applied to it.
+    pub(crate) fn is_installing(&self) -> bool {
+        self.receiving.as_ref().is_some_and(|it| it.installing)
+    }
+}
+
+/// The leader's side.
+impl Node {
+    /// The piece asked for with [`Output::ReadSnapshot`], and whether the snapshot ends with it;
+    /// or `None` if there is no such snapshot any more.
+    pub fn snapshot_read(
+        &mut self,
+        now: Instant,
+        to: ServerId,
+        last: LogId,
+        offset: u64,
+        piece: Option<(Bytes, bool)>,
+    ) {
+        self.advance(now);
+        let term = self.hard_state.term;
+        let Part::Leader(leader) = &mut self.part else { return };
+        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        let State::Snapshot(sending) = &mut progress.state else { return };
+        if sending.meta.last != last {
+            return;
+        }
+        let Some((data, done)) = piece else {
+            if self.snapshot.last == last {
+                sending.missing = true;
+            } else {
+                **sending = Sending::new(self.snapshot.clone(), now);
+            }
+            return;
+        };
+        let end = offset + data.len() as u64;
+        if done {
+            sending.len = Some(end);
+            sending.asked = sending.asked.min(end);
+        }
+        // Asked for beyond the end, before the end was known.
+        if data.is_empty() && 0 < offset {
+            return;
+        }
+        let meta = sending.meta.clone();
+        let message = Message::InstallSnapshot { term, meta, offset, data, done };
+        self.outputs.push_back(Output::Send { to, message });
+        self.check_invariants();
+    }
+
+    /// Ask for the pieces that the windows have room for.
+    pub(crate) fn replicate_snapshots(&mut self) {
+        let Part::Leader(leader) = &mut self.part else { return };
+        for (&to, progress) in &mut leader.progress {
+            let forgotten = progress.next <= self.log.base().index;
+            if forgotten && !matches!(progress.state, State::Snapshot(_)) {
+                let sending = Sending::new(self.snapshot.clone(), self.now);
+                progress.reset(State::Snapshot(Box::new(sending)));
+            }
+            let State::Snapshot(sending) = &mut progress.state else { continue };
+            let (len, last) = (self.config.chunk_len_max, sending.meta.last);
+            while let Some(offset) = sending.due(len, self.config.chunk_window_max) {
+                self.outputs.push_back(Output::ReadSnapshot { to, last, offset, len });
+            }
+        }
+    }
+
+    pub(crate) fn on_snapshot_received(&mut self, from: ServerId, last: LogId, offset: u64) {
+        let now = self.now;
+        let Some(Progress { state: State::Snapshot(sending), .. }) = self.heard(from) else {
+            return;
+        };
+        if sending.meta.last != last || sending.asked < offset {
+            return;
+        }
+        // Less than before: the peer has restarted, and its file is gone.
+        if offset < sending.acked {
+            sending.asked = offset;
+        }
+        sending.acked = offset;
+        sending.moved = now;
+    }
+
+    /// The peer is there. If nothing has moved for long, something was lost.
+    pub(crate) fn resume_snapshot(&mut self, from: ServerId) {
+        let (now, patience) = (self.now, self.config.election_timeout);
+        let Some(Progress { state: State::Snapshot(sending), .. }) = self.heard(from) else {
+            return;
+        };
+        if sending.missing || patience <= now.since(sending.moved) {
+            sending.missing = false;
+            sending.asked = sending.acked;
+            sending.moved = now;
+        }
+    }
+}
+
+impl Sending {
+    const fn new(meta: SnapshotMeta, now: Instant) -> Self {
+        Self { meta, acked: 0, asked: 0, len: None, moved: now, missing: false }
+    }
+
+    /// The next byte to ask for, if the window has room.
+    fn due(&mut self, len: u64, window: u64) -> Option<u64> {
+        let room = self.asked == self.acked || self.asked + len <= self.acked + window;
+        let ended = self.len.is_some_and(|it| it <= self.asked && 0 < self.asked);
+        if self.missing || ended || !room {
+            return None;
+        }
+        let offset = self.asked;
+        self.asked += len;
+        Some(offset)
+    }
+}
+
+/// The follower's side.
+impl Node {
+    pub(crate) fn on_install_snapshot(
+        &mut self,
+        from: ServerId,
+        meta: SnapshotMeta,
+        offset: u64,
+        data: Bytes,
+        done: bool,
+    ) {
+        self.follow(from, None);
+        let last = meta.last;
+        if self.is_installing() {
+            return;
+        }
+        if last.index <= self.commit {
+            return self.confirm_snapshot(from);
+        }
+        let resumed =
+            self.receiving.as_ref().is_some_and(|it| it.from == from && it.meta.last == last);
+        if !resumed && offset == 0 {
+            self.begin_receiving(from, meta);
+        }
+        let term = self.hard_state.term;
+        let receiving =
+            self.receiving.as_mut().filter(|it| it.from == from && it.meta.last == last);
+        let Some(receiving) = receiving else {
+            return self.send(from, Message::InstallSnapshotResponse { term, last, offset: 0 });
+        };
+        if offset != receiving.received || receiving.done {
+            let offset = receiving.written;
+            return self.send(from, Message::InstallSnapshotResponse { term, last, offset });
+        }
+        receiving.received += data.len() as u64;
+        receiving.done = done;
+        receiving.writes.push_back((last, receiving.received));
+        self.outputs.push_back(Output::WriteSnapshot { last, offset, data });
+    }
+
+    fn begin_receiving(&mut self, from: ServerId, meta: SnapshotMeta) {
+        let writes = self.receiving.take().map(|it| it.writes).unwrap_or_default();
+        self.receiving = Some(Receiving {
+            from,
+            meta,
+            received: 0,
+            written: 0,
+            stale_writes: writes.len(),
+            writes,
+            done: false,
+            installing: false,
+        });
+    }
+
+    /// The piece of snapshot `last` that ends before byte `end` is in the temporary file. Called
+    /// for each [`Output::WriteSnapshot`], in order.
+    ///
+    /// # Panics
+    ///
+    /// If it was not asked for.
+    pub fn snapshot_written(&mut self, now: Instant, last: LogId, end: u64) {
+        self.advance(now);
+        let receiving =
+            self.receiving.as_mut().expect("a write was confirmed that nobody asked for");
+        assert_eq!(receiving.writes.pop_front(), Some((last, end)), "confirmed out of order");
+        if 0 < receiving.stale_writes {
+            receiving.stale_writes -= 1;
+            return;
+        }
+        receiving.written = end;
+        let complete = receiving.done && receiving.writes.is_empty();
+        let (from, meta) = (receiving.from, receiving.meta.clone());
+        if !complete {
+            let term = self.hard_state.term;
+            if self.leader() == Some(from) {
+                self.send(from, Message::InstallSnapshotResponse { term, last, offset: end });
+            }
+        } else if meta.last.index <= self.commit {
+            // The log was faster.
+            self.receiving = None;
+        } else {
+            receiving.installing = true;
+            self.outputs.push_back(Output::InstallSnapshot(meta));
+        }
+        self.check_invariants();
+    }
+
+    /// The snapshot of [`Output::InstallSnapshot`] is durable, and the state is what it says.
+    ///
+    /// # Panics
+    ///
+    /// If it was not asked for.
+    pub fn snapshot_installed(&mut self, now: Instant, last: LogId) {
+        self.advance(now);
+        assert!(self.is_installing(), "an installation was confirmed that nobody asked for");
+        let Some(Receiving { meta, .. }) = self.receiving.take() else { return };
+        assert_eq!(meta.last, last, "another snapshot was installed");
+        assert!(self.commit < last.index, "an older snapshot was installed over newer state");
+        if self.log.contains(last) {
+            self.disk.snapshot(last.index);
+            self.log.forget(last.index);
+        } else {
+            // A log that disagrees with the snapshot, or ends before it, is of no use.
+            self.log = Log::after(&meta);
+            self.disk.replace(last.index);
+        }
+        self.snapshot = meta;
+        self.commit = last.index;
+        self.agreed = self.agreed.max(last.index);
+        self.taking = self.taking.filter(|it| last.index < it.index);
+        self.outputs.push_back(Output::ForgetLog { through: last.index });
+        self.settle_reads();
+        if let Part::Follower { leader: Some(leader) } = self.part {
+            self.confirm_snapshot(leader);
+        }
+        self.check_invariants();
+    }
+
+    /// Tell the leader that we have everything up to our commit index, however we got it.
+    fn confirm_snapshot(&mut self, leader: ServerId) {
+        let term = self.hard_state.term;
+        let seq = self.disk.reach(self.commit, self.hard_state);
+        let result = Appended::Matched(self.commit);
+        self.send_after(seq, leader, Message::AppendEntriesResponse { term, result });
+    }
+}

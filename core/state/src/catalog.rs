@@ -85,3 +85,6 @@ fn place(status: Status) -> Option<usize> {
         Status::Maintenance => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,6 @@ impl Command {
         codec::decode(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

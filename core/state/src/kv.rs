@@ -8,6 +8,7 @@
 mod entry;
 
 use std::cmp;
+use std::ops::Bound;
 
 use bytes::Bytes;
 use tribune_base::id::Index;
@@ -15,7 +16,7 @@ use tribune_base::tree::{Key, Tree};
 
 pub use self::entry::Entry;
 pub(crate) use self::entry::Parts;
-use crate::watch::Touch;
+use crate::watch::{Touch, shared_len};
 
 /// A change of keys.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -153,7 +154,16 @@ impl Kv {
     /// When the newest tree around `key` was deleted.
     fn tree_grave(&self, key: &[u8]) -> Option<Index> {
         // A tree's end takes the tombstones inside it along, so the innermost is the newest.
-        (0..=key.len()).rev().find_map(|end| self.tree_graves.get(&key[..end]).copied())
+        let mut end = key.len();
+        loop {
+            let up_to = (Bound::Unbounded, Bound::Included(&key[..end]));
+            let (tree, at) = self.tree_graves.range::<_, [u8]>(up_to).next_back()?;
+            let shared = shared_len(tree, key);
+            if shared == tree.len() {
+                return Some(*at);
+            }
+            end = shared;
+        }
     }
 
     /// When `key` was last changed; zero if it is not there.
@@ -207,3 +217,6 @@ impl Kv {
         self.newest = at;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,9 @@ pub mod store;
 pub mod types;
 pub mod watch;
 
+#[cfg(test)]
+mod script;
+
 pub use catalog::{HealthInstance, Instance, NodeServices};
 pub use command::{Command, DecodeError, Deregistration, Registration};
 pub use health::aggregate;

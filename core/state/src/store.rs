@@ -278,3 +278,6 @@ impl Snapshot {
         self.catalog.service_by_address(address)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! lookup and never a wrong answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use bytes::Bytes;
 use tribune_base::time::Instant;
@@ -169,10 +170,30 @@ impl Watches {
 
     fn touch_key(&mut self, key: &[u8], woken: &mut Vec<WatchId>) {
         woken.extend(self.by_key.remove(key).into_iter().flatten());
-        for end in 0..=key.len() {
-            woken.extend(self.by_prefix.remove(&key[..end]).into_iter().flatten());
+        // From the longest prefix of the key that somebody waits for to the shortest.
+        let mut len = Some(key.len());
+        while let Some(end) = len {
+            let up_to = (Bound::Unbounded, Bound::Included(&key[..end]));
+            let waited = self.by_prefix.range::<[u8], _>(up_to).next_back();
+            let Some((waited, _)) = waited else { return };
+            let shared = shared_len(waited, key);
+            if shared == waited.len() {
+                let ids = self.by_prefix.remove(&key[..shared]);
+                woken.extend(ids.into_iter().flatten());
+                len = shared.checked_sub(1);
+            } else {
+                len = Some(shared);
+            }
         }
     }
+}
+
+/// How many bytes two keys have in common at their start.
+///
+/// Of all keys up to `key`, those that are a prefix of it are no longer than what it shares with
+/// the greatest: a longer one would lie between the two.
+pub(crate) fn shared_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// Take `id` out of the set at `key`, and the set away when it was the last one.
@@ -187,3 +208,6 @@ where
         sets.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ impl Catalog {
             self.put_node(node(registration, id), changes);
         }
         for service in &registration.services {
-            self.put_service(&key, service.clone(), changes);
+            self.put_service(&key, service.clone(), &registration.checks, changes);
         }
         for check in &registration.checks {
             let check = self.complete(&key, check);

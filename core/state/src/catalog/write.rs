@@ -84,8 +84,15 @@ impl Catalog {
         self.node_changed(key, changes);
     }
 
-    /// Add or replace a service of a node that is there.
-    pub(super) fn put_service(&mut self, key: &Name, mut service: Service, changes: &mut Changes) {
+    /// Add or replace a service of a node that is there. Its checks follow it, but for `rewritten`,
+    /// which the caller puts next: in between they would be what nobody ever sees.
+    pub(super) fn put_service(
+        &mut self,
+        key: &Name,
+        mut service: Service,
+        rewritten: &[Check],
+        changes: &mut Changes,
+    ) {
         let entry = self.nodes.get(key).expect("the node of a service is there");
         let id = Name::from(service.id.as_str());
         let old = entry.services.get(&id).cloned();
@@ -102,10 +109,12 @@ impl Catalog {
         self.regroup(key, &id, old.as_deref(), Some(&service), changes);
         self.service_changed(key, changes);
 
-        // What checks say about their service follows it.
         let Some(old) = old else { return };
         if old.name != service.name || old.tags != service.tags {
-            for check in self.checks_on(key, |it| it.service_id == service.id) {
+            let follows = |it: &Check| {
+                it.service_id == service.id && rewritten.iter().all(|other| other.id != it.id)
+            };
+            for check in self.checks_on(key, follows) {
                 let (service_name, service_tags) = (service.name.clone(), service.tags.clone());
                 self.put_check(key, Check { service_name, service_tags, ..check }, changes);
             }

@@ -44,6 +44,8 @@ pub(super) struct Habits {
     /// A flush over two segments syncs neither before both are written.
     pub(super) syncs_late: bool,
     pub(super) payload_len_max: u64,
+    /// All batches are of one entry and one length, so that old frames stand where new ones end.
+    pub(super) uniform: bool,
 }
 
 /// A log, the device it is on, and the truth about it.
@@ -70,6 +72,7 @@ impl Habits {
             recycles: rng.chance(2, 3),
             syncs_late: rng.chance(1, 2),
             payload_len_max: [24, 120, 400][rng.below(3) as usize],
+            uniform: rng.chance(1, 4),
         }
     }
 }
@@ -232,6 +235,10 @@ impl World {
         let mut term = last.hard_state.term;
         let mut next = self.tail.next();
         let mut records = Vec::new();
+        if self.habits.uniform {
+            let payload = Bytes::copy_from_slice(&rng.draw().to_le_bytes());
+            return vec![Record::Entry(Entry { index: next, term, payload })];
+        }
         for _ in 0..=rng.below(4) {
             match rng.below(8) {
                 0 => {

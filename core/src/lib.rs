@@ -1,1 +1,50 @@
-//! Placeholder.
+//! One server, composed: the machines of Tribune wired to each other.
+//!
+//! [`Node`] holds everything a server knows. One input goes in, all its consequences come out, in
+//! one order. It reads no clock, draws no entropy, opens no file and no socket, starts no thread and
+//! never waits.
+//!
+//! ```text
+//!   handle(now, input) ────┐                  ┌─> Persist, Send      (the log, the peers)
+//!   handle_timeout(now) ───┼──> [   Node   ] ─┼─> Reply, Serve       (clients)
+//!                          │     raft         ├─> RunCheck, Save     (this machine)
+//!                          │     state        ├─> SaveSnapshot, ForgetLog
+//!                          │     agent        └─> Event              (operators)
+//! ```
+//!
+//! # The contract with the caller
+//!
+//! 1. Feed any number of inputs, then drain [`Node::poll_output`] until it is `None`. Inputs fed
+//!    together share their consequences: one log batch, one message to each peer.
+//! 2. Outputs are independent of each other. Perform them in any order and at the same time, but
+//!    publish [`Node::view`] before a reply leaves: who has read an acknowledgement may read again.
+//! 3. `now` never goes backwards.
+//! 4. Every output that asks for something is answered by an input; an answer that never comes is a
+//!    crash, not an error.
+//!
+//! # Where to start reading
+//!
+//! [`Node::handle`], then [`apply`], where a committed entry has its effects. No protocol's rule is
+//! written in this crate: every file here is a wire, named after what it connects.
+
+#![forbid(unsafe_code)]
+
+pub mod apply;
+pub mod config;
+pub mod event;
+pub mod input;
+mod leader;
+mod local;
+pub mod node;
+pub mod output;
+mod request;
+mod serve;
+pub mod view;
+
+pub use config::Config;
+pub use event::Event;
+pub use input::{Call, Input};
+pub use node::{Node, Restored};
+pub use output::{Output, Serve};
+pub use request::RequestId;
+pub use view::View;

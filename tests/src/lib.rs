@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Black-box tests of the `tribune` binary, and the rules of the house that no compiler knows.
+//!
+//! The binary is driven as a user drives it: processes, sockets, files. What a process is and how
+//! to talk to it is [`agent`]; everything else is in `tests/`.
+
+pub mod agent;

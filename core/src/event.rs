@@ -1,0 +1,37 @@
+//! What an operator may want to know. Core knows no logger; the shell turns these into lines.
+
+use tribune_base::id::{Index, ServerId, Term};
+use tribune_raft::Role;
+
+/// Something worth a line in the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// This server plays a different part.
+    RoleChanged {
+        /// The new part.
+        role: Role,
+        /// The term it is played in.
+        term: Term,
+        /// Who leads, if anybody is known to.
+        leader: Option<ServerId>,
+    },
+    /// This server leads, and everything committed before is applied: it answers from now on.
+    Established {
+        /// The term.
+        term: Term,
+    },
+    /// A snapshot of the state is durable.
+    SnapshotSaved {
+        /// The last entry in it.
+        index: Index,
+    },
+    /// The disk is full.
+    NoSpace {
+        /// Which, and what to do.
+        advice: String,
+    },
+    /// There is room on the disk again.
+    Space,
+    /// Something about local services and checks.
+    Agent(tribune_agent::Event),
+}

@@ -1,0 +1,74 @@
+//! What a node can be told.
+
+use tribune_agent::{CheckOutcome, ChangeSeq, RunId};
+use tribune_api::agent::AgentCall;
+use tribune_api::plan::{Read, Write};
+use tribune_base::id::{Index, ServerId};
+use tribune_raft::{Message, PersistSeq, SnapshotMeta};
+
+use crate::request::RequestId;
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A client wants something that the [view](crate::View) could not answer by itself.
+    Request {
+        /// Answers it. Never used before, never used again.
+        id: RequestId,
+        /// What it wants.
+        call: Call,
+    },
+    /// The client is gone: nobody waits for this answer any more.
+    Cancel(RequestId),
+    /// The answer rendered at `index` is the one these clients already have.
+    Unchanged {
+        /// Who was to be served.
+        ids: Vec<RequestId>,
+        /// The state it was rendered from.
+        index: Index,
+    },
+    /// These clients have been answered.
+    Served(Vec<RequestId>),
+    /// A peer says something.
+    Raft {
+        /// Who.
+        from: ServerId,
+        /// What.
+        message: Message,
+    },
+    /// Every log batch up to and including this one is durable.
+    Persisted(PersistSeq),
+    /// The disk is full: what is proposed from now on would wait for room. The text tells an
+    /// operator which disk, and what to do.
+    NoSpace(String),
+    /// There is room again.
+    Space,
+    /// A snapshot of the state is durable.
+    SnapshotSaved(SnapshotMeta),
+    /// A health check has run.
+    Checked {
+        /// Which run of which check.
+        run: RunId,
+        /// How it went.
+        outcome: CheckOutcome,
+    },
+    /// Everything this agent registered, up to this change, is durable.
+    Saved(ChangeSeq),
+}
+
+/// What a client may want of a node.
+#[derive(Debug)]
+pub enum Call {
+    /// Change the state.
+    Write(Write),
+    /// See the state.
+    Read {
+        /// What of it, and how fresh.
+        read: Read,
+        /// A hash of the answer the client already has, where a change of the state need not be a
+        /// change of the answer.
+        seen: Option<u64>,
+    },
+    /// Something about this agent itself.
+    Agent(AgentCall),
+}

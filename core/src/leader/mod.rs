@@ -1,0 +1,57 @@
+//! What a server does because it leads.
+
+mod reconcile;
+mod tombstone;
+
+use tribune_base::id::{Index, Term};
+use tribune_base::time::Instant;
+
+use crate::node::Node;
+use tombstone::Tombstones;
+
+/// One server's time in office.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    /// The entry it opened its term with.
+    since: Index,
+    established: bool,
+    tombstones: Tombstones,
+}
+
+impl Reign {
+    /// Elected in `term`, with `since` as the entry that opens it.
+    pub(crate) fn new(_term: Term, since: Index) -> Self {
+        Self { since, established: false, tombstones: Tombstones::default() }
+    }
+
+    /// Everything up to the opening entry is applied: the duties begin at `now`.
+    pub(crate) fn establish(&mut self, now: Instant) {
+        assert!(!self.established, "office is taken once");
+        self.established = true;
+        self.tombstones.start(now);
+    }
+
+    /// The entry whose application makes this server as wise as its predecessors.
+    pub(crate) fn since(&self) -> Index {
+        self.since
+    }
+
+    /// Whether it may answer.
+    pub(crate) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// When the next duty is due.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.tombstones.poll_timeout()
+    }
+}
+
+impl Node {
+    /// Do what is due, if this server leads.
+    pub(crate) fn do_duties(&mut self, now: Instant) {
+        if self.leads() {
+            self.reap_tombstones(now);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The machines of one server, wired to each other.
+//!
+//! Everything that makes a server more than the sum of its protocols is here, and nowhere else: a
+//! committed entry changes the state, a change wakes a blocking query, a lost leadership fails the
+//! proposals of that reign. One input goes in, all its consequences come out, in one order.
+
+use std::collections::VecDeque;
+
+use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
+use tribune_api::error::Error;
+use tribune_api::http::Response;
+use tribune_base::id::{Index, ServerId};
+use tribune_base::time::{Instant, WallTime};
+use tribune_raft as raft;
+use tribune_state::{Store, Watches};
+
+use crate::config::Config;
+use crate::event::Event;
+use crate::input::{Call, Input};
+use crate::leader::Reign;
+use crate::output::Output;
+use crate::request::{Ledger, Pending, RequestId};
+use crate::view::View;
+
+/// One server. See the [crate documentation](crate) for the contract.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) raft: raft::Node,
+    pub(crate) store: Store,
+    pub(crate) watches: Watches,
+    pub(crate) local: Local,
+    pub(crate) ledger: Ledger,
+    /// What this server does because it leads. `None` while it does not.
+    pub(crate) reign: Option<Reign>,
+    pub(crate) rng: tribune_base::rng::Rng,
+    /// Why the log takes no more, if it does not.
+    pub(crate) no_space: Option<String>,
+    /// Invariant: never behind what `Output::Commit` said.
+    pub(crate) applied: Index,
+    pub(crate) now: Instant,
+    pub(crate) outputs: VecDeque<Output>,
+}
+
+/// What a node finds on its disk when it starts. Empty the first time.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The newest snapshot's state.
+    pub store: Store,
+    /// What the log and the snapshot say of consensus.
+    pub raft: raft::Restored,
+    /// What this agent had registered.
+    pub files: Vec<PersistedFile>,
+    /// What its configuration registers.
+    pub services: Vec<ServiceDefinition>,
+    /// What its configuration checks.
+    pub checks: Vec<CheckDefinition>,
+}
+
+impl Node {
+    /// A server that continues where `restored` ends. Everything random in it follows from `seed`.
+    pub fn new(config: Config, restored: Restored, seed: u64, now: Instant) -> Self {
+        let id = ServerId::from(config.id);
+        let fresh = restored.raft == raft::Restored::default();
+        let snapshot = restored.raft.snapshot.as_ref();
+        let applied = snapshot.map_or(Index::default(), |it| it.last.index);
+        let mut raft = raft::Node::new(id, config.raft.clone(), restored.raft, seed, now);
+        if config.bootstrap && fresh {
+            let address = format!("{}:{}", config.address, config.server_port);
+            raft.bootstrap(now, raft::Configuration::of_voters([(id, address)]))
+                .expect("a server without any state can be told how to begin");
+        }
+        let mut local = Local::new(config.agent.clone(), seed, now);
+        local.restore(now, restored.files, restored.services, restored.checks);
+        Self {
+            raft,
+            applied,
+            store: restored.store,
+            watches: Watches::default(),
+            local,
+            ledger: Ledger::default(),
+            reign: None,
+            rng: tribune_base::rng::Rng::stream(seed, "node"),
+            no_space: None,
+            now,
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Take in one input. Its consequences are worked out by [`poll_output`](Self::poll_output).
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.advance(now);
+        match input {
+            Input::Request { id, call } => self.request(id, call),
+            Input::Cancel(id) => self.cancel(id),
+            Input::Unchanged { ids, index } => self.unchanged(ids, index),
+            Input::Served(ids) => self.served(ids),
+            Input::Raft { from, message } => self.raft.step(now, from, message),
+            Input::Persisted(seq) => self.raft.persisted(now, seq),
+            Input::NoSpace(advice) => {
+                self.outputs.push_back(Output::Event(Event::NoSpace { advice: advice.clone() }));
+                self.no_space = Some(advice);
+            }
+            Input::Space => {
+                self.no_space = None;
+                self.outputs.push_back(Output::Event(Event::Space));
+            }
+            Input::SnapshotSaved(meta) => {
+                let index = meta.last.index;
+                self.raft.snapshot_saved(now, meta);
+                self.outputs.push_back(Output::Event(Event::SnapshotSaved { index }));
+            }
+            Input::Checked { run, outcome } => self.local.checked(now, run, outcome),
+            Input::Saved(change) => {
+                self.local.saved(now, change);
+                self.settle();
+            }
+        }
+    }
+
+    /// Let time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        self.raft.handle_timeout(now);
+        self.local.handle_timeout(now);
+        self.expire(now);
+        self.do_duties(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Instant {
+        let watches = self.watches.poll_timeout();
+        let ledger = self.ledger.poll_timeout();
+        let duties = self.reign.as_ref().map(Reign::poll_timeout);
+        let others = [watches, ledger, duties].into_iter().flatten().min();
+        let machines = self.raft.poll_timeout().min(self.local_timeout());
+        others.map_or(machines, |it| it.min(machines))
+    }
+
+    /// The next thing to do, or `None` when the caller may wait for the next input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.pump();
+            self.check_invariants();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// What may be read of this node from now on without asking it.
+    pub fn view(&self) -> View {
+        let established = self.reign.as_ref().is_some_and(Reign::is_established);
+        let leader = self.raft.leader();
+        let servers = self.raft.configuration();
+        let addr = |id| servers.address(id).map(str::to_owned);
+        let voters = servers.members().filter(|id| servers.is_voter(*id));
+        View {
+            snapshot: self.store.snapshot(),
+            term: self.raft.term(),
+            leads: established,
+            lease_until: self.raft.lease_until().filter(|_| established),
+            leader_addr: leader.and_then(addr),
+            leader_contact: self.raft.leader_contact(),
+            peers: voters.filter_map(addr).collect(),
+        }
+    }
+
+    /// Let the machines' outputs have their effects on each other, until there are none left.
+    ///
+    /// Never forwards a child's output: a child's event is rarely this node's event. The children
+    /// are visited in a fixed order, and feed each other only through their public verbs.
+    fn pump(&mut self) {
+        for _ in 0..PUMP_ROUNDS_MAX {
+            let mut quiet = true;
+            while let Some(output) = self.raft.poll_output() {
+                quiet = false;
+                self.on_raft(output);
+            }
+            while let Some(output) = self.local.poll_output() {
+                quiet = false;
+                self.on_local(output);
+            }
+            if quiet {
+                return;
+            }
+        }
+        panic!("the machines of this node do not come to rest");
+    }
+
+    fn on_raft(&mut self, output: raft::Output) {
+        match output {
+            raft::Output::Persist(batch) => self.outputs.push_back(Output::Persist(batch)),
+            raft::Output::Send { to, message } => {
+                self.outputs.push_back(Output::Send { to, message });
+            }
+            raft::Output::Commit(entries) => self.apply(entries),
+            raft::Output::ReadReady { id, index } => self.confirmed(RequestId(id.0), index),
+            raft::Output::ReadFailed { id } => self.unconfirmed(RequestId(id.0)),
+            raft::Output::RoleChanged { role, term, leader } => {
+                self.role_changed(role, term, leader);
+            }
+            raft::Output::TakeSnapshot(meta) => {
+                let snapshot = self.store.snapshot();
+                self.outputs.push_back(Output::SaveSnapshot { meta, snapshot });
+            }
+            raft::Output::ForgetLog { through } => {
+                self.outputs.push_back(Output::ForgetLog { through });
+            }
+            raft::Output::ReadSnapshot { .. }
+            | raft::Output::WriteSnapshot { .. }
+            | raft::Output::InstallSnapshot(_) => {
+                unreachable!("a server without peers sends and receives no snapshots")
+            }
+        }
+    }
+
+    fn request(&mut self, id: RequestId, call: Call) {
+        match call {
+            Call::Write(_) if !self.leads() => self.hold(id, call),
+            Call::Write(write) => self.write(id, write),
+            Call::Read { read, seen } => self.read(id, read, seen),
+            Call::Agent(call) => self.agent_call(id, call),
+        }
+    }
+
+    /// Keep a request until somebody leads, but not for ever.
+    pub(crate) fn hold(&mut self, id: RequestId, call: Call) {
+        let deadline = self.now + self.config.hold_max;
+        self.ledger.wait(id, Pending::Leader(call), deadline);
+    }
+
+    /// Somebody leads: everybody who waited for that tries again.
+    pub(crate) fn release_held(&mut self) {
+        for id in self.ledger.waiting(|it| matches!(it, Pending::Leader(_))) {
+            if let Some(Pending::Leader(call)) = self.ledger.take(id) {
+                self.request(id, call);
+            }
+        }
+    }
+
+    /// Answer those whose time is over.
+    fn expire(&mut self, now: Instant) {
+        for id in self.ledger.overdue(now) {
+            match self.ledger.take(id).expect("a deadline belongs to a request") {
+                Pending::Leader(_) | Pending::Confirmation(_) | Pending::Apply { .. } => {
+                    self.reply(id, Error::NoClusterLeader.into());
+                }
+                Pending::Settling { response, .. } => self.reply(id, response),
+                Pending::Commit { .. } | Pending::Change(_) | Pending::Rendering(_) => {
+                    unreachable!("{id:?} has no deadline in the ledger")
+                }
+            }
+        }
+        self.expire_watches(now);
+    }
+
+    pub(crate) fn reply(&mut self, id: RequestId, response: Response) {
+        self.outputs.push_back(Output::Reply { id, response });
+    }
+
+    /// Whether this server leads and has applied everything its predecessors committed.
+    pub(crate) fn leads(&self) -> bool {
+        self.reign.as_ref().is_some_and(Reign::is_established)
+    }
+
+    /// What the clock on the wall says, as far as this node is concerned.
+    pub(crate) fn wall(&self) -> WallTime {
+        let elapsed = u64::try_from(self.now.since_start().as_millis()).unwrap_or(u64::MAX);
+        WallTime(self.config.started.0.saturating_add(elapsed))
+    }
+
+    fn advance(&mut self, now: Instant) {
+        assert!(self.now <= now, "time goes forward");
+        self.now = now;
+    }
+
+    fn check_invariants(&self) {
+        assert!(self.applied <= self.raft.commit());
+        assert!(self.store.index() <= self.applied);
+    }
+}
+
+/// More rounds than any input needs: the machines would be feeding each other for ever.
+const PUMP_ROUNDS_MAX: usize = 1_000;

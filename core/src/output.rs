@@ -1,0 +1,89 @@
+//! What a node asks of its shell.
+
+use bytes::Bytes;
+use tribune_agent::{ChangeSeq, CheckSpec, RunId};
+use tribune_api::http::Response;
+use tribune_api::plan::{Consistency, Query};
+use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Duration;
+use tribune_raft::{Message, Persist, SnapshotMeta};
+use tribune_state::Snapshot;
+
+use crate::event::Event;
+use crate::request::RequestId;
+
+/// One thing for the shell to do. None needs another to happen first.
+#[derive(Debug)]
+pub enum Output {
+    /// Make this durable, then say [`Persisted`](crate::Input::Persisted).
+    Persist(Persist),
+    /// Deliver a message to a peer. Loss, duplication and reordering are all fine.
+    Send {
+        /// The recipient.
+        to: ServerId,
+        /// What to say.
+        message: Message,
+    },
+    /// Answer a client.
+    Reply {
+        /// Which.
+        id: RequestId,
+        /// With what.
+        response: Response,
+    },
+    /// Evaluate a query once and answer all these clients with it.
+    Serve(Serve),
+    /// Write a snapshot to disk, then say [`SnapshotSaved`](crate::Input::SnapshotSaved).
+    SaveSnapshot {
+        /// What it covers.
+        meta: SnapshotMeta,
+        /// The state.
+        snapshot: Snapshot,
+    },
+    /// Entries up to and including this one are in a durable snapshot: the log may forget them.
+    ForgetLog {
+        /// The last of them.
+        through: Index,
+    },
+    /// Run a health check, then say [`Checked`](crate::Input::Checked), whatever happens.
+    RunCheck {
+        /// Which run.
+        run: RunId,
+        /// What to do.
+        spec: CheckSpec,
+        /// How long it may take; passing it is an outcome.
+        timeout: Duration,
+    },
+    /// Nobody waits for this run any more: it may be given up.
+    StopCheck {
+        /// Which run.
+        run: RunId,
+    },
+    /// Make this agent's registrations durable, then say [`Saved`](crate::Input::Saved).
+    Save {
+        /// The last change in it.
+        seq: ChangeSeq,
+        /// Files to write, or to remove, relative to the data directory.
+        writes: Vec<(String, Option<Bytes>)>,
+    },
+    /// Tell the operator.
+    Event(Event),
+    /// Stop: this agent was asked to leave, and every promise is kept.
+    Stop,
+}
+
+/// A query to evaluate once, for everybody who waits for the same answer.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// Who waits.
+    pub ids: Vec<RequestId>,
+    /// For what.
+    pub query: Query,
+    /// How they want it written.
+    pub pretty: bool,
+    /// How fresh they wanted it.
+    pub consistency: Consistency,
+    /// A hash of the answer they have: if it is the same, say
+    /// [`Unchanged`](crate::Input::Unchanged) instead of answering.
+    pub seen: Option<u64>,
+}

@@ -1,0 +1,131 @@
+//! The ledger of requests: each is answered exactly once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tribune_agent::{ChangeSeq, SyncId};
+use tribune_api::http::Response;
+use tribune_api::plan::{Read, WriteAnswer};
+use tribune_base::id::{Index, LogId};
+use tribune_base::time::Instant;
+
+use crate::input::Call;
+
+/// A client's request, from the moment it reaches the node until it is answered.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub u64);
+
+/// What a request is waiting for.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Somebody to lead.
+    Leader(Call),
+    /// Its command to be committed.
+    Commit {
+        /// What the client is told then.
+        answer: WriteAnswer,
+        /// And how it is written.
+        pretty: bool,
+    },
+    /// A quorum to confirm who leads.
+    Confirmation(Waiting),
+    /// The state to catch up with what was committed when it asked.
+    Apply {
+        /// How far.
+        index: Index,
+        /// To answer what.
+        waiting: Waiting,
+    },
+    /// Something to change.
+    Change(Waiting),
+    /// The shell to render its answer.
+    Rendering(Waiting),
+    /// This agent's own change to be durable, and in the catalog.
+    Settling {
+        /// Which change.
+        change: ChangeSeq,
+        /// What the client is told then.
+        response: Response,
+    },
+}
+
+/// A read on its way through the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// What is read.
+    pub(crate) read: Read,
+    /// A hash of the answer the client has.
+    pub(crate) seen: Option<u64>,
+    /// When it is answered whether anything changed or not.
+    pub(crate) patience: Instant,
+}
+
+/// Who proposed a command, and wants to hear what became of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Proposer {
+    /// A client.
+    Client(RequestId),
+    /// The local agent, bringing the catalog up to date.
+    Sync(SyncId),
+    /// The leader, doing its duty: nobody waits.
+    Duty,
+}
+
+/// Everything that was asked and not yet answered.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// What each waits for, and until when it can.
+    pending: BTreeMap<RequestId, (Pending, Instant)>,
+    /// Invariant: exactly the deadlines of `pending` that are not [`Instant::NEVER`].
+    deadlines: BTreeSet<(Instant, RequestId)>,
+    /// Invariant: every client here is a `Pending::Commit`, or cancelled.
+    proposed: BTreeMap<LogId, Proposer>,
+}
+
+impl Ledger {
+    /// Note that `id` waits for something, until `deadline`.
+    pub(crate) fn wait(&mut self, id: RequestId, pending: Pending, deadline: Instant) {
+        let before = self.pending.insert(id, (pending, deadline));
+        assert!(before.is_none(), "{id:?} waits for two things");
+        if deadline != Instant::NEVER {
+            self.deadlines.insert((deadline, id));
+        }
+    }
+
+    /// Note that `id` waits no longer. `None` if it did not: its client is gone.
+    pub(crate) fn take(&mut self, id: RequestId) -> Option<Pending> {
+        let (pending, deadline) = self.pending.remove(&id)?;
+        self.deadlines.remove(&(deadline, id));
+        Some(pending)
+    }
+
+    /// The requests that wait for what `wanted` says, in the order they came.
+    pub(crate) fn waiting(&self, wanted: impl Fn(&Pending) -> bool) -> Vec<RequestId> {
+        self.pending.iter().filter(|(_, (it, _))| wanted(it)).map(|(id, _)| *id).collect()
+    }
+
+    /// Note who proposed the entry `at`.
+    pub(crate) fn propose(&mut self, at: LogId, proposer: Proposer) {
+        let before = self.proposed.insert(at, proposer);
+        assert!(before.is_none(), "{at} was proposed twice");
+    }
+
+    /// Who proposed the entry `at`, if it was one of us.
+    pub(crate) fn committed(&mut self, at: LogId) -> Option<Proposer> {
+        self.proposed.remove(&at)
+    }
+
+    /// Everybody whose command is not committed yet. It may still be, but not under our eyes.
+    pub(crate) fn abandon_proposed(&mut self) -> Vec<Proposer> {
+        std::mem::take(&mut self.proposed).into_values().collect()
+    }
+
+    /// The requests whose deadline has passed.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<RequestId> {
+        self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,168 @@
+//! Reads: how fresh, when to answer, and who hears of a change.
+
+use std::collections::BTreeMap;
+
+use tribune_api::plan::{Consistency, Query, Read};
+use tribune_base::id::Index;
+use tribune_base::time::Instant;
+use tribune_raft::ReadId;
+use tribune_state::{Touch, WatchId};
+
+use crate::input::Call;
+use crate::node::Node;
+use crate::output::{Output, Serve};
+use crate::request::{Pending, RequestId, Waiting};
+
+/// Who may share one evaluation and one rendering.
+type Group = (Query, bool, Consistency, Option<u64>);
+
+impl Node {
+    /// A client wants to see the state.
+    pub(crate) fn read(&mut self, id: RequestId, read: Read, seen: Option<u64>) {
+        match read.consistency {
+            Consistency::Stale if self.has_heard_a_leader() => {
+                let waiting = self.patient(read, seen);
+                self.look(id, waiting);
+            }
+            Consistency::Default if self.holds_lease() => {
+                let waiting = self.patient(read, seen);
+                self.look(id, waiting);
+            }
+            Consistency::Consistent if self.leads() => {
+                let waiting = self.patient(read, seen);
+                let deadline = self.now + self.config.hold_max;
+                self.ledger.wait(id, Pending::Confirmation(waiting), deadline);
+                self.raft.read_index(self.now, ReadId(id.0));
+            }
+            Consistency::Stale | Consistency::Default | Consistency::Consistent => {
+                self.hold(id, Call::Read { read, seen });
+            }
+        }
+    }
+
+    /// A quorum confirmed the leader: what was committed up to `index` is what `id` must see.
+    pub(crate) fn confirmed(&mut self, id: RequestId, index: Index) {
+        let Some(Pending::Confirmation(waiting)) = self.ledger.take(id) else { return };
+        if index <= self.applied {
+            self.look(id, waiting);
+        } else {
+            let deadline = self.now + self.config.hold_max;
+            self.ledger.wait(id, Pending::Apply { index, waiting }, deadline);
+        }
+    }
+
+    /// No quorum confirmed the leader: ask again once there is one.
+    pub(crate) fn unconfirmed(&mut self, id: RequestId) {
+        let Some(Pending::Confirmation(Waiting { read, seen, .. })) = self.ledger.take(id) else {
+            return;
+        };
+        self.hold(id, Call::Read { read, seen });
+    }
+
+    /// The state has advanced: those who waited for that may look.
+    pub(crate) fn caught_up(&mut self) {
+        let applied = self.applied;
+        let ready = |it: &Pending| matches!(it, Pending::Apply { index, .. } if *index <= applied);
+        for id in self.ledger.waiting(ready) {
+            if let Some(Pending::Apply { waiting, .. }) = self.ledger.take(id) {
+                self.look(id, waiting);
+            }
+        }
+    }
+
+    /// Answer, or wait for a change if the client has already seen what there is.
+    fn look(&mut self, id: RequestId, waiting: Waiting) {
+        let query = &waiting.read.query;
+        let blocks = waiting.read.min_index != Index(0) && query.blocks();
+        let snapshot = self.store.snapshot();
+        if blocks && query.index(&snapshot) <= waiting.read.min_index {
+            self.watches.park(WatchId(id.0), query.topic(), waiting.patience);
+            self.ledger.wait(id, Pending::Change(waiting), Instant::NEVER);
+        } else {
+            self.serve([(id, waiting)], !blocks);
+        }
+    }
+
+    /// Something changed: whoever waits for it.
+    pub(crate) fn touch(&mut self, touch: &Touch) {
+        let woken = self.watches.touch(touch);
+        self.wake(woken, false);
+    }
+
+    /// Those whose patience is over are answered with what there is.
+    pub(crate) fn expire_watches(&mut self, now: Instant) {
+        let expired = self.watches.expire(now);
+        self.wake(expired, true);
+    }
+
+    fn wake(&mut self, ids: Vec<WatchId>, anyway: bool) {
+        let woken: Vec<_> = ids
+            .into_iter()
+            .filter_map(|WatchId(id)| match self.ledger.take(RequestId(id)) {
+                Some(Pending::Change(waiting)) => Some((RequestId(id), waiting)),
+                other => unreachable!("{id} was woken, but waits for {other:?}"),
+            })
+            .collect();
+        self.serve(woken, anyway);
+    }
+
+    /// Have these answered: one evaluation and one rendering for all who asked the same. `anyway`,
+    /// if even an answer they already have will do.
+    fn serve(&mut self, waiting: impl IntoIterator<Item = (RequestId, Waiting)>, anyway: bool) {
+        let mut groups: BTreeMap<Group, Vec<RequestId>> = BTreeMap::new();
+        for (id, waiting) in waiting {
+            let seen = waiting.seen.filter(|_| !anyway);
+            let read = &waiting.read;
+            let group = (read.query.clone(), read.pretty, read.consistency, seen);
+            groups.entry(group).or_default().push(id);
+            self.ledger.wait(id, Pending::Rendering(waiting), Instant::NEVER);
+        }
+        for ((query, pretty, consistency, seen), ids) in groups {
+            self.outputs.push_back(Output::Serve(Serve { ids, query, pretty, consistency, seen }));
+        }
+    }
+
+    /// These have their answer.
+    pub(crate) fn served(&mut self, ids: Vec<RequestId>) {
+        for id in ids {
+            self.ledger.take(id);
+        }
+    }
+
+    /// What these would have got is what they already have: they go on waiting, unless something
+    /// has changed since it was rendered.
+    pub(crate) fn unchanged(&mut self, ids: Vec<RequestId>, index: Index) {
+        for id in ids {
+            let Some(Pending::Rendering(mut waiting)) = self.ledger.take(id) else { continue };
+            waiting.read.min_index = waiting.read.min_index.max(index);
+            if waiting.patience <= self.now {
+                self.serve([(id, waiting)], true);
+            } else {
+                self.look(id, waiting);
+            }
+        }
+    }
+
+    /// The client is gone.
+    pub(crate) fn cancel(&mut self, id: RequestId) {
+        if let Some(Pending::Change(_)) = self.ledger.take(id) {
+            self.watches.cancel(WatchId(id.0));
+        }
+    }
+
+    /// Fix until when a read waits: what it asked for and up to a sixteenth more, so that clients
+    /// that came together do not come back together.
+    fn patient(&mut self, read: Read, seen: Option<u64>) -> Waiting {
+        let patience = self.now + read.wait + self.rng.up_to(read.wait / 16);
+        Waiting { read, seen, patience }
+    }
+
+    /// Whether no other server can have been elected yet, and everything acknowledged is applied.
+    fn holds_lease(&self) -> bool {
+        self.leads() && self.raft.lease_until().is_some_and(|it| self.now < it)
+    }
+
+    fn has_heard_a_leader(&self) -> bool {
+        self.leads() || self.raft.leader_contact().is_some()
+    }
+}

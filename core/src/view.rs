@@ -1,0 +1,62 @@
+//! What may be read of a node without asking it.
+
+use tribune_api::http::{Effective, ReadMeta};
+use tribune_api::plan::Consistency;
+use tribune_base::id::{Index, Term};
+use tribune_base::time::{Duration, Instant};
+use tribune_state::Snapshot;
+
+/// A server at one moment: its state, and how far that can be trusted.
+///
+/// The shell publishes one after every step that changed something. Most requests are reads, and
+/// most reads can be answered from here, wherever the connection's task runs.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The state.
+    pub snapshot: Snapshot,
+    /// The current term.
+    pub term: Term,
+    /// Whether this server leads.
+    pub leads: bool,
+    /// Until when no other server can lead (Raft dissertation, section 6.4.1). `None` unless this
+    /// server leads and has applied everything its predecessors committed.
+    pub lease_until: Option<Instant>,
+    /// Where the leader is, if one is known.
+    pub leader_addr: Option<String>,
+    /// When the leader was last heard. `None` if it never was.
+    pub leader_contact: Option<Instant>,
+    /// Where the servers are that vote.
+    pub peers: Vec<String>,
+}
+
+impl View {
+    /// Whether an answer from here, at `now`, is as fresh as `consistency` promises.
+    pub fn satisfies(&self, now: Instant, consistency: Consistency) -> bool {
+        match consistency {
+            Consistency::Stale => self.lease_until.is_some() || self.leader_contact.is_some(),
+            Consistency::Default => self.lease_until.is_some_and(|it| now < it),
+            // Nobody else votes: nobody else can have been elected meanwhile.
+            Consistency::Consistent => self.lease_until == Some(Instant::NEVER),
+        }
+    }
+
+    /// What to say about the freshness of an answer given at `now`.
+    pub fn meta(&self, now: Instant, index: Index, consistency: Consistency) -> ReadMeta {
+        let last_contact = match self.leader_contact {
+            _ if self.leads => Duration::ZERO,
+            Some(at) => now.since(at),
+            None => Duration::ZERO,
+        };
+        let effective = match consistency {
+            Consistency::Default => Effective::Leader,
+            Consistency::Consistent => Effective::Consistent,
+            Consistency::Stale => Effective::Stale,
+        };
+        ReadMeta {
+            index: index.max(Index(1)),
+            known_leader: self.leader_addr.is_some(),
+            last_contact,
+            effective: Some(effective),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The loop that turns outputs into effects and effects into inputs, and decides nothing.
+//!
+//! It is the same under tokio and in the simulator; what it drives is behind [`Wal`], [`Storage`]
+//! and [`Checks`]. One task owns the node: everybody else talks to it through a [`NodeHandle`].
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tracing::error;
+use tribune_agent::{CheckOutcome, CheckSpec};
+use tribune_api::http::Response;
+use tribune_api::plan::Context;
+use tribune_base::time::Duration;
+use tribune_core::{Input, Node, Output, RequestId, Serve};
+use tribune_raft::{PersistSeq, SnapshotMeta};
+use tribune_state::Snapshot;
+
+use crate::clock::Clock;
+use crate::handle::{Client, NodeHandle, ToNode};
+use crate::log;
+use crate::raft_log;
+use crate::serve;
+use crate::wal::{self, Wal};
+
+/// Where a node keeps what is not in its log.
+pub trait Storage: Clone + Send + Sync + 'static {
+    /// Write files, or remove them; durable when it returns. Names are relative.
+    fn save(
+        &self,
+        writes: Vec<(String, Option<Bytes>)>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Write a snapshot; durable when it returns.
+    fn save_snapshot(
+        &self,
+        meta: SnapshotMeta,
+        snapshot: Snapshot,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Runs health checks. Always has an outcome.
+pub trait Checks: Clone + Send + Sync + 'static {
+    /// Run one, for at most `timeout`.
+    fn run(
+        &self,
+        spec: CheckSpec,
+        timeout: Duration,
+    ) -> impl Future<Output = CheckOutcome> + Send;
+}
+
+/// A [`Node`] and everything it needs to run.
+#[derive(Debug)]
+pub struct Driver<W, S, C> {
+    node: Node,
+    handle: NodeHandle,
+    clock: Clock,
+    queue: mpsc::UnboundedReceiver<ToNode>,
+    wal: W,
+    wal_events: mpsc::UnboundedReceiver<wal::Event>,
+    storage: S,
+    checks: C,
+    /// What renders answers and runs checks: never the node's own thread.
+    edge: Handle,
+    context: Arc<Context>,
+    clients: BTreeMap<RequestId, Client>,
+    outputs: Vec<Output>,
+}
+
+/// What a [`Driver`] is made of, besides its node.
+#[derive(Debug)]
+pub struct Parts<W, S, C> {
+    /// Keeps the node's promises.
+    pub wal: W,
+    /// Says which are kept.
+    pub wal_events: mpsc::UnboundedReceiver<wal::Event>,
+    /// Keeps everything else.
+    pub storage: S,
+    /// Runs checks.
+    pub checks: C,
+    /// Where answers are rendered and checks run.
+    pub edge: Handle,
+    /// What the API needs to know of the configuration.
+    pub context: Arc<Context>,
+}
+
+/// Why a node stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// It was asked to.
+    #[error("asked to stop")]
+    Asked,
+    /// The log could not be written. What is on the disk is unknown, so nothing more may be
+    /// acknowledged: a flush that succeeds later would not bring back what this one dropped.
+    #[error("the log failed: {0}. Restart the agent once the disk is well: it reads back what is there")]
+    Log(io::Error),
+}
+
+impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
+    /// A driver for `node`, whose time `clock` counts.
+    pub fn new(node: Node, clock: Clock, parts: Parts<W, S, C>) -> (Self, NodeHandle) {
+        let (handle, queue) = NodeHandle::new(clock, node.view());
+        let Parts { wal, wal_events, storage, checks, edge, context } = parts;
+        let driver = Self {
+            node,
+            handle: handle.clone(),
+            clock,
+            queue,
+            wal,
+            wal_events,
+            storage,
+            checks,
+            edge,
+            context,
+            clients: BTreeMap::new(),
+            outputs: Vec::new(),
+        };
+        (driver, handle)
+    }
+
+    /// Run until asked to stop, or until the log fails.
+    pub async fn run(mut self) -> Stopped {
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        loop {
+            // Drain before waiting: an output left behind is a promise forgotten.
+            if self.perform() {
+                return Stopped::Asked;
+            }
+
+            // `biased`, because the default draws lots, and with entropy that is not ours. First
+            // comes who can wait least: a late heartbeat costs an election, a late request nothing
+            // but a moment.
+            tokio::select! {
+                biased;
+                () = self.clock.sleep_until(self.node.poll_timeout()) => {
+                    self.node.handle_timeout(self.clock.now());
+                }
+                Some(event) = self.wal_events.recv() => {
+                    if let Err(error) = self.on_wal(event) {
+                        return Stopped::Log(error);
+                    }
+                }
+                // Many at once: they share one log batch.
+                _ = self.queue.recv_many(&mut messages, BATCH_MAX) => {
+                    for message in messages.drain(..) {
+                        if !self.on_message(message) {
+                            return Stopped::Asked;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_wal(&mut self, event: wal::Event) -> io::Result<()> {
+        let now = self.clock.now();
+        match event {
+            wal::Event::Persisted(seq) => {
+                self.node.handle(now, Input::Persisted(PersistSeq(seq)));
+            }
+            wal::Event::NoSpace(advice) => self.node.handle(now, Input::NoSpace(advice)),
+            wal::Event::Space => self.node.handle(now, Input::Space),
+            wal::Event::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Take in one message. False, if it says to stop.
+    fn on_message(&mut self, message: ToNode) -> bool {
+        let now = self.clock.now();
+        match message {
+            ToNode::Request { id, call, client } => {
+                self.clients.insert(id, client);
+                self.node.handle(now, Input::Request { id, call });
+            }
+            ToNode::Report(input) => {
+                if let Input::Cancel(id) = &input {
+                    self.clients.remove(id);
+                }
+                self.node.handle(now, input);
+            }
+            ToNode::Unchanged { clients, index } => {
+                let ids = clients.iter().map(|(id, _)| *id).collect();
+                self.clients.extend(clients);
+                self.node.handle(now, Input::Unchanged { ids, index });
+            }
+            ToNode::Stop => return false,
+        }
+        true
+    }
+
+    /// Perform everything the node asks for. True, if it asks to stop.
+    fn perform(&mut self) -> bool {
+        let mut changed = false;
+        while let Some(output) = self.node.poll_output() {
+            changed = true;
+            match output {
+                // The disk is slow: it starts first.
+                Output::Persist(batch) => self.wal.submit(raft_log::batch(&batch)),
+                other => self.outputs.push(other),
+            }
+        }
+        if !changed {
+            return false;
+        }
+        // Before any reply leaves: who has read an acknowledgement may read again.
+        self.handle.shared().view.store(Arc::new(self.node.view()));
+        let mut stop = false;
+        for output in std::mem::take(&mut self.outputs) {
+            stop |= matches!(output, Output::Stop);
+            self.perform_one(output);
+        }
+        stop
+    }
+
+    fn perform_one(&mut self, output: Output) {
+        match output {
+            Output::Persist(_) => unreachable!("handed to the log before"),
+            // A lone server has nobody to talk to.
+            Output::Send { to, .. } => error!(peer = %to, "there is no way to reach this server"),
+            Output::Reply { id, response } => self.reply(id, response),
+            Output::Serve(serve) => self.serve(serve),
+            Output::SaveSnapshot { meta, snapshot } => self.save_snapshot(meta, snapshot),
+            Output::ForgetLog { through } => self.wal.forget(through),
+            Output::RunCheck { run, spec, timeout } => {
+                let (checks, messages) = (self.checks.clone(), self.messages());
+                self.edge.spawn(async move {
+                    let outcome = checks.run(spec, timeout).await;
+                    let _ = messages.send(ToNode::Report(Input::Checked { run, outcome }));
+                });
+            }
+            // Its outcome is ignored when it comes: no run is worth interrupting.
+            Output::StopCheck { .. } => {}
+            Output::Save { seq, writes } => {
+                let (storage, messages) = (self.storage.clone(), self.messages());
+                self.edge.spawn(async move {
+                    match storage.save(writes).await {
+                        Ok(()) => _ = messages.send(ToNode::Report(Input::Saved(seq))),
+                        Err(error) => error!(%error, "registrations could not be written"),
+                    }
+                });
+            }
+            Output::Event(event) => log::report(&event),
+            Output::Stop => {}
+        }
+    }
+
+    fn reply(&mut self, id: RequestId, response: Response) {
+        if let Some(client) = self.clients.remove(&id) {
+            // The client may have gone at this very moment.
+            let _ = client.send(response);
+        }
+    }
+
+    /// Evaluate and render once, elsewhere, for everybody who waits for the same answer.
+    fn serve(&mut self, serve: Serve) {
+        let clients: Vec<_> = serve
+            .ids
+            .iter()
+            .filter_map(|id| self.clients.remove(id).map(|client| (*id, client)))
+            .collect();
+        let view = self.handle.shared().view.load_full();
+        let (context, messages) = (Arc::clone(&self.context), self.messages());
+        let now = self.clock.now();
+        self.edge.spawn(async move {
+            let rendered = serve::render(&view, now, &context, &serve);
+            let report = match rendered {
+                serve::Rendered::Unchanged(index) => ToNode::Unchanged { clients, index },
+                serve::Rendered::Response(response) => {
+                    for (_, client) in clients {
+                        let _ = client.send(response.clone());
+                    }
+                    ToNode::Report(Input::Served(serve.ids))
+                }
+            };
+            let _ = messages.send(report);
+        });
+    }
+
+    fn save_snapshot(&self, meta: SnapshotMeta, snapshot: Snapshot) {
+        let (storage, messages) = (self.storage.clone(), self.messages());
+        self.edge.spawn(async move {
+            match storage.save_snapshot(meta.clone(), snapshot).await {
+                Ok(()) => _ = messages.send(ToNode::Report(Input::SnapshotSaved(meta))),
+                // The log keeps everything until the next one.
+                Err(error) => error!(%error, "a snapshot could not be written"),
+            }
+        });
+    }
+
+    fn messages(&self) -> mpsc::UnboundedSender<ToNode> {
+        self.handle.shared().messages.clone()
+    }
+}
+
+/// Requests taken from the queue at once. They share a log batch, and everything urgent waits for
+/// no more than these.
+const BATCH_MAX: usize = 256;

@@ -1,0 +1,171 @@
+//! The HTTP edge. hyper stays in this folder: requests become values, bounded; whatever happens
+//! beyond, the client gets a response.
+
+mod body;
+mod convert;
+mod limit;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+use tribune_api::error::Error;
+use tribune_api::http::{Method, Request, Response};
+use tribune_api::plan::{self, Context, Plan, Read};
+use tribune_core::Call;
+
+use crate::handle::NodeHandle;
+use crate::net::{Listener, Stream};
+use crate::serve::{self, Answer};
+use limit::Connections;
+
+/// Everything a connection needs to answer.
+#[derive(Debug)]
+pub struct Api {
+    /// The node.
+    pub node: NodeHandle,
+    /// What the API needs to know of the configuration.
+    pub context: Arc<Context>,
+    /// Headers every answer carries besides its own: `http_config.response_headers`.
+    pub headers: Vec<(String, String)>,
+    /// Connections one address may have open. More are told so and closed.
+    pub connections_per_client_max: usize,
+    /// Whether answers carry a `Date`. Not in simulations: it comes from a clock that is not ours.
+    pub date: bool,
+}
+
+/// Accept connections and serve them, until `stop` says so and the last answer is out.
+pub async fn listen<L>(listener: L, api: Arc<Api>, mut stop: watch::Receiver<bool>)
+where
+    L: Listener,
+    L::Stream: Stream,
+{
+    let connections = Connections::new(api.connections_per_client_max);
+    let mut tasks = JoinSet::new();
+    while !*stop.borrow() {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => break,
+            _ = tasks.join_next(), if !tasks.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => match connections.admit(from.ip()) {
+                Some(admitted) => {
+                    let (api, stop) = (Arc::clone(&api), stop.clone());
+                    tasks.spawn(async move {
+                        serve(stream, from, api, stop).await;
+                        drop(admitted);
+                    });
+                }
+                None => _ = tasks.spawn(limit::refuse(stream)),
+            },
+            Err(error) => {
+                // Out of descriptors, most likely: the next one would fail as well, at once.
+                warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    // Nobody new. Those who are being answered get their answer.
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Serve one connection until either side closes it, or until `stop` and the answer it waits for.
+async fn serve<S: Stream>(
+    stream: S,
+    from: SocketAddr,
+    api: Arc<Api>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let date = api.date;
+    let remote = Some(from.ip());
+    let service = service_fn(move |request| {
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(handle(request, remote, &api).await) }
+    });
+    let connection = http1::Builder::new()
+        .title_case_headers(true) // `X-Consul-Index`, for clients that compare bytes.
+        .auto_date_header(date)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        debug!(%from, %error, "connection ended");
+    }
+}
+
+/// The edge: whatever happens beyond it, the client gets a response.
+async fn handle(
+    request: hyper::Request<Incoming>,
+    remote: Option<IpAddr>,
+    api: &Api,
+) -> hyper::Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let method = convert::method(&head.method);
+    let is_value = head.uri.path().starts_with("/v1/kv/");
+    let body_max = if is_value { api.context.kv_value_max as u64 } else { BODY_LEN_MAX };
+    let response = match body::collect(method, body, body_max).await {
+        Ok(body) => {
+            let request = Request {
+                method,
+                path: head.uri.path(),
+                query: head.uri.query().unwrap_or_default(),
+                token: convert::token(&head.headers),
+                body,
+                remote,
+            };
+            answer(&request, api).await.unwrap_or_else(Response::from)
+        }
+        Err(error) => error.into(),
+    };
+    debug!(method = %head.method, path = head.uri.path(), status = response.status, "answered");
+    convert::response(response, &api.headers, method == Method::Head)
+}
+
+async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
+    match plan::plan(request, &api.context) {
+        Plan::Answer(response) => Ok(response),
+        Plan::Read(read) => self::read(read, api).await,
+        Plan::Write(write) => api.node.call(Call::Write(write)).await,
+        Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
+        Plan::Status(call) => {
+            let view = api.node.view();
+            Ok(call.response(view.leader_addr.as_deref(), &view.peers))
+        }
+        Plan::Remote { .. } => Err(Error::NoPathToDatacenter),
+    }
+}
+
+/// Most reads end here, without crossing a thread.
+async fn read(read: Read, api: &Api) -> Result<Response, Error> {
+    let answer = serve::try_read(&api.node.view(), api.node.now(), &api.context, &read);
+    match answer {
+        Answer::Now(response) => Ok(response),
+        Answer::Later(seen) => api.node.call(Call::Read { read, seen }).await,
+    }
+}
+
+/// The longest body that is not a key's value.
+const BODY_LEN_MAX: u64 = 4 << 20;
+
+/// How long to leave the listener alone after it failed.
+const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);

@@ -105,11 +105,10 @@ impl Default for Soa {
 
 impl ServiceTtl {
     /// From the configuration's map: a name, a prefix followed by `*`, or `*` for all the rest.
-    pub fn new(entries: &[(&str, u32)]) -> Self {
+    pub fn new<P: AsRef<str>>(entries: impl IntoIterator<Item = (P, u32)>) -> Self {
         let mut ttl = Self::default();
         for (pattern, seconds) in entries {
-            let pattern = pattern.to_ascii_lowercase();
-            let seconds = *seconds;
+            let pattern = pattern.as_ref().to_ascii_lowercase();
             match pattern.strip_suffix('*') {
                 Some(prefix) => ttl.prefixes.push((prefix.to_owned(), seconds)),
                 None => _ = ttl.exact.insert(pattern, seconds),
@@ -131,7 +130,7 @@ impl ServiceTtl {
 
 #[test]
 fn the_most_specific_ttl_wins() {
-    let ttl = ServiceTtl::new(&[("*", 1), ("db*", 2), ("db-main*", 3), ("DB-main-1", 4), ("z", 5)]);
+    let ttl = ServiceTtl::new([("*", 1), ("db*", 2), ("db-main*", 3), ("DB-main-1", 4), ("z", 5)]);
     let cases =
         [("web", 1), ("db", 2), ("db-x", 2), ("db-main", 3), ("db-main-1", 4), ("z", 5), ("zz", 1)];
     for (service, want) in cases {

@@ -38,7 +38,7 @@ where
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let responder = Responder::new(Arc::clone(&source), rng.draw());
         connections.spawn(async move {
-            if let Err(error) = connection(stream, responder).await {
+            if let Err(error) = connection(stream, responder, IDLE_MAX).await {
                 debug!(%error, %from, "connection ended");
             }
             drop(place);
@@ -46,10 +46,11 @@ where
     }
 }
 
-/// Answer in order, until the client closes or falls silent.
-async fn connection<S: Source>(
+/// Answer in order, until the client closes or falls silent for `idle_max`.
+pub(super) async fn connection<S: Source>(
     mut stream: impl Stream,
     mut responder: Responder<S>,
+    idle_max: Duration,
 ) -> io::Result<()> {
     let mut pending = Vec::new();
     let mut responses = Vec::new();
@@ -65,11 +66,11 @@ async fn connection<S: Source>(
         let done = pending.len() - rest.len();
         pending.drain(..done);
         if responses.is_empty() {
-            if timeout(IDLE_MAX, stream.read_buf(&mut pending)).await?? == 0 {
+            if timeout(idle_max, stream.read_buf(&mut pending)).await?? == 0 {
                 return Ok(());
             }
         } else {
-            timeout(IDLE_MAX, stream.write_all(&responses)).await??;
+            timeout(idle_max, stream.write_all(&responses)).await??;
             responses.clear();
         }
     }

@@ -12,6 +12,9 @@ pub(crate) enum Kind {
     HardState = 3,
     Truncate = 4,
     Commit = 5,
+    SnapshotStart = 6,
+    SnapshotChunk = 7,
+    SnapshotEnd = 8,
 }
 
 /// A frame whose checksum is right.
@@ -53,14 +56,20 @@ pub(crate) fn put(
 /// Read the frame at `at` in a segment's `bytes`. `None` if there is none that continues `chain`.
 pub(crate) fn read(bytes: &[u8], at: Position, chain: u32) -> Option<Frame> {
     let start = usize::try_from(at.offset).ok()?;
-    let header = bytes.get(start..)?.first_chunk::<HEADER_LEN>()?;
+    let Frame { kind, crc, body, end } = read_first(bytes.get(start..)?, at, chain)?;
+    Some(Frame { kind, crc, body: start + body.start..start + body.end, end: start + end })
+}
+
+/// Read the frame that `bytes` begin with and that belongs to `at`. `None` if there is none that
+/// continues `chain`.
+pub(crate) fn read_first(bytes: &[u8], at: Position, chain: u32) -> Option<Frame> {
+    let header = bytes.first_chunk::<HEADER_LEN>()?;
     let kind = Kind::from_byte(header[8])?;
-    let body = start + HEADER_LEN;
     let body_len = usize::try_from(u32_at(header, 4)?).ok()?;
-    let body = body..body.checked_add(body_len)?;
+    let body = HEADER_LEN..HEADER_LEN.checked_add(body_len)?;
     let end = body.end.checked_next_multiple_of(ALIGN)?;
     let crc = u32_at(header, 0)?;
-    let valid = checksum(chain, at, bytes.get(start + 4..end)?) == crc;
+    let valid = checksum(chain, at, bytes.get(4..end)?) == crc;
     valid.then_some(Frame { kind, crc, body, end })
 }
 
@@ -100,6 +109,9 @@ impl Kind {
             3 => Some(Self::HardState),
             4 => Some(Self::Truncate),
             5 => Some(Self::Commit),
+            6 => Some(Self::SnapshotStart),
+            7 => Some(Self::SnapshotChunk),
+            8 => Some(Self::SnapshotEnd),
             _ => None,
         }
     }

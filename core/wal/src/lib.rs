@@ -89,12 +89,26 @@
 //! 3. If it is torn, clear the tail's segment behind [`Tail::position`], sync, and remove all later
 //!    segments, before the first append.
 
+//! # Snapshot files
+//!
+//! They use the same frames, chained from zero, as segment number zero, which no log has:
+//!
+//! ```text
+//!   file     := start chunk* end
+//!   start    6  magic:u8[8] version:u32 0:u32 term:u64 index:u64 meta
+//!   chunk    7  bytes
+//!   end      8  chunks:u64 bytes:u64
+//! ```
+//!
+//! A file without its end, or with anything behind it, is not a snapshot.
+
 #![forbid(unsafe_code)]
 
 mod frame;
 mod record;
 mod recover;
 mod segment;
+mod snapshot;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -102,4 +116,5 @@ mod tests;
 pub use record::{Entry, HardState, Record};
 pub use recover::{Cause, Damage, Recovered, Recovery, recover};
 pub use segment::{Position, SegmentId};
+pub use snapshot::{Piece, SnapshotReader, SnapshotWriter};
 pub use tail::Tail;

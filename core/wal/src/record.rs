@@ -89,7 +89,12 @@ impl Record {
             Kind::Truncate if body.len() == TRUNCATE_LEN => {
                 Some(Self::Truncate { from: Index(frame::u64_at(body, 0)?) })
             }
-            Kind::Truncate | Kind::Start | Kind::Commit => None,
+            Kind::Truncate
+            | Kind::Start
+            | Kind::Commit
+            | Kind::SnapshotStart
+            | Kind::SnapshotChunk
+            | Kind::SnapshotEnd => None,
         }
     }
 }

@@ -46,7 +46,7 @@ impl<'a> Field<'a> {
     pub(crate) fn each(
         &self,
         structure: &'static str,
-        mut set: impl FnMut(&str, &Field<'a>) -> Result<bool, Error>,
+        mut set: impl FnMut(&str, &Self) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let Some(fields) = self.object(structure)? else { return Ok(()) };
         let owner = structure.rsplit('.').next().unwrap_or_default();
@@ -55,7 +55,7 @@ impl<'a> Field<'a> {
                 "" => name.clone(),
                 outer => format!("{outer}.{name}"),
             };
-            if !set(&name.to_ascii_lowercase(), &Field { value, owner, path })? {
+            if !set(&name.to_ascii_lowercase(), &Self { value, owner, path })? {
                 return Err(DecodeError::UnknownField(name.clone()).into());
             }
         }
@@ -63,27 +63,26 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of a list; none if it is null.
-    pub(crate) fn list(&self, expected: &'static str) -> Result<Vec<Field<'a>>, Error> {
-        match self.value {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(items) => Ok(items.iter().map(|it| self.inside(it)).collect()),
-            _ => Err(self.mismatch(expected)),
+    pub(crate) fn list(&self, expected: &'static str) -> Result<Vec<Self>, Error> {
+        if self.is_null() {
+            return Ok(Vec::new());
         }
+        let items = self.value.as_array().ok_or_else(|| self.mismatch(expected))?;
+        Ok(items.iter().map(|it| self.inside(it)).collect())
     }
 
     pub(crate) fn string(&self) -> Result<String, Error> {
-        match self.value {
-            Value::Null => Ok(String::new()),
-            Value::String(text) => Ok(text.clone()),
-            _ => Err(self.mismatch("string")),
+        if self.is_null() {
+            return Ok(String::new());
         }
+        self.value.as_str().map(ToOwned::to_owned).ok_or_else(|| self.mismatch("string"))
     }
 
     pub(crate) fn bool(&self) -> Result<bool, Error> {
-        match self.value {
-            Value::Null => Ok(false),
-            Value::Bool(value) => Ok(*value),
-            _ => Err(self.mismatch("bool")),
+        if self.is_null() {
+            Ok(false)
+        } else {
+            self.value.as_bool().ok_or_else(|| self.mismatch("bool"))
         }
     }
 
@@ -109,7 +108,7 @@ impl<'a> Field<'a> {
     pub(crate) fn entries(
         &self,
         expected: &'static str,
-    ) -> Result<Option<Vec<(&'a str, Field<'a>)>>, Error> {
+    ) -> Result<Option<Vec<(&'a str, Self)>>, Error> {
         let Some(fields) = self.object(expected)? else { return Ok(None) };
         Ok(Some(fields.iter().map(|(name, it)| (name.as_str(), self.inside(it))).collect()))
     }
@@ -121,15 +120,14 @@ impl<'a> Field<'a> {
     }
 
     fn object(&self, expected: &'static str) -> Result<Option<&'a Map<String, Value>>, Error> {
-        match self.value {
-            Value::Null => Ok(None),
-            Value::Object(fields) => Ok(Some(fields)),
-            _ => Err(self.mismatch(expected)),
+        if self.is_null() {
+            return Ok(None);
         }
+        self.value.as_object().map(Some).ok_or_else(|| self.mismatch(expected))
     }
 
-    fn inside(&self, value: &'a Value) -> Field<'a> {
-        Field { value, owner: self.owner, path: self.path.clone() }
+    fn inside(&self, value: &'a Value) -> Self {
+        Self { value, owner: self.owner, path: self.path.clone() }
     }
 
     fn mismatch(&self, expected: &'static str) -> Error {

@@ -142,7 +142,10 @@ impl Error {
 
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
-        Self::text(error.status(), error.to_string())
+        match error.to_string() {
+            text if text.is_empty() => Self::empty(error.status()),
+            text => Self::text(error.status(), text),
+        }
     }
 }
 

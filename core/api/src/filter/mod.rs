@@ -79,9 +79,9 @@ pub const DEPTH_MAX: usize = 64;
 
 #[derive(Debug)]
 enum Expression {
-    Or(Vec<Expression>),
-    And(Vec<Expression>),
-    Not(Box<Expression>),
+    Or(Vec<Self>),
+    And(Vec<Self>),
+    Not(Box<Self>),
     Match { selector: Vec<String>, test: Test },
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Value<'a> {
     /// A name that this object does not have, and another may.
     Absent,
     /// One for each element of a list of structures.
-    Any(Vec<Value<'a>>),
+    Any(Vec<Self>),
 }
 
 /// The kinds of rows.

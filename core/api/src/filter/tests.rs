@@ -138,7 +138,7 @@ fn what_is_no_expression_says_where() {
         ("Bad", "1:4 (3): no match found, expected: "),
         ("", "1:1 (0): no match found, expected: "),
         ("CheckID==_node_maintenance", "1:10 (9): no match found, expected: "),
-        ("a == 1 b", "1:7 (6): no match found, expected: "),
+        ("a == 1 b", "1:8 (7): no match found, expected: "),
         ("(a == 1", "1:8 (7): no match found, expected: "),
         ("a == \"x", "1:8 (7): no match found, expected: "),
         ("a == 1.", "1:8 (7): no match found, expected: "),

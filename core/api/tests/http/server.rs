@@ -1,0 +1,139 @@
+//! A server without sockets, disks or peers.
+
+use bytes::Bytes;
+use tribune_agent::{Config, Local, Output};
+use tribune_api::agent::{self, Member, MemberStatus, NodeFacts};
+use tribune_api::http::{Method, Request, Response};
+use tribune_api::plan::{Consistency, Context, Plan, Read, plan};
+use tribune_base::id::{Index, NodeId, Uuid};
+use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_state::Store;
+
+/// A server alone in its datacenter, without consensus: what is proposed is applied.
+pub(crate) struct Server {
+    pub(crate) context: Context,
+    pub(crate) store: Store,
+    local: Local,
+    facts: NodeFacts,
+    now: Instant,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let id = NodeId(Uuid(0x1fe6_9e6f_feb1_479b_bd82_90b7_1597_419d));
+        let config = Config { persist: false, ..Config::new("n1", id, "127.0.0.1") };
+        Self {
+            context: Context::new("dc1", "n1"),
+            store: Store::default(),
+            local: Local::new(config, 7, Instant::START),
+            facts: facts(id),
+            now: Instant::START,
+        }
+    }
+}
+
+impl Server {
+    /// Let time pass.
+    pub(crate) fn sleep(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+        self.local.handle_timeout(self.now);
+        self.sync();
+    }
+
+    /// Do what a request asks for.
+    pub(crate) fn answer(&mut self, request: &Request<'_>) -> Response {
+        match plan(request, &self.context) {
+            Plan::Answer(response) => response,
+            Plan::Write(write) => {
+                let index = self.store.index().next();
+                let applied = self.store.apply(index, WallTime(0), &write.command);
+                write.answer.response(applied.outcome, write.pretty)
+            }
+            Plan::Read(read) => self.read(&read),
+            Plan::Agent(call) => {
+                let (response, _) = agent::perform(call, &mut self.local, &self.facts, self.now);
+                self.sync();
+                response
+            }
+            Plan::Status(call) => {
+                call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
+            }
+            Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
+        }
+    }
+
+    fn read(&self, read: &Read) -> Response {
+        let snapshot = self.store.snapshot();
+        let evaluation = read.query.evaluate(&snapshot, &self.context, read.pretty);
+        assert_eq!(evaluation.index, read.query.index(&snapshot), "{:?}", read.query);
+        assert!(Index(0) < evaluation.index, "{:?}", read.query);
+        let mut response = Response::empty(evaluation.status);
+        response.content = evaluation.content;
+        response.body = evaluation.body;
+        if read.consistency != Consistency::Default {
+            response = response.with_header("(read)", format!("{:?}", read.consistency));
+        }
+        response
+    }
+
+    /// Take over what the agent wants in the catalog.
+    fn sync(&mut self) {
+        while let Some(output) = self.local.poll_output() {
+            match output {
+                Output::Sync { id, commands } => {
+                    let mut outcomes = Vec::new();
+                    for command in commands {
+                        let index = self.store.index().next();
+                        outcomes.push(self.store.apply(index, WallTime(0), &command).outcome);
+                    }
+                    self.local.synced(self.now, id, Ok(outcomes));
+                }
+                Output::ReadCatalog { id } => {
+                    self.local.catalog_read(self.now, id, &Default::default());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn facts(id: NodeId) -> NodeFacts {
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let address = [127, 0, 0, 1].into();
+    let member = |name: &str, port| Member {
+        name: name.into(),
+        address,
+        port,
+        tags: pairs(&[("dc", "dc1"), ("role", "consul"), ("vsn", "2")]),
+        status: MemberStatus::Alive,
+    };
+    NodeFacts {
+        node: "n1".into(),
+        id,
+        datacenter: "dc1".into(),
+        primary_datacenter: "dc1".into(),
+        version: "1.2.3".into(),
+        revision: "abc".into(),
+        build_date: "2026-01-02T03:04:05Z".into(),
+        server: true,
+        address,
+        tagged_addresses: pairs(&[("lan", "127.0.0.1")]),
+        meta: pairs(&[("consul-network-segment", "")]),
+        members: vec![member("n1", 8301), member("n2", 9301)],
+        members_wan: vec![member("n1.dc1", 8302)],
+        config: [("DevMode".to_owned(), true.into())].into(),
+        stats: [("raft".to_owned(), pairs(&[("term", "2")]))].into(),
+    }
+}
+
+/// A request without a token.
+pub(crate) fn request<'a>(
+    method: Method,
+    path: &'a str,
+    query: &'a str,
+    body: String,
+) -> Request<'a> {
+    Request { method, path, query, token: None, body: Bytes::from(body), remote: None }
+}

@@ -156,13 +156,16 @@ impl Node {
         let (term, own) = (message.term(), self.hard_state.term);
         // A newer term wins whatever carries it, except an election that nobody here wanted; an
         // older one is answered so that its sender learns, and then ignored. What is left is a
-        // message between equals, and pre-votes, which are about a term that may never come.
+        // message between equals, and pre-votes: those are about a term that may never come, and
+        // their answers often from servers that have not even heard of the last one.
         if from == self.id || self.is_disruptive(&message) {
             return;
         }
-        if own < term && !matches!(message, Message::RequestPreVote { .. }) {
+        let newer = own < term && !matches!(message, Message::RequestPreVote { .. });
+        let older = term < own && !matches!(message, Message::RequestPreVoteResponse { .. });
+        if newer {
             self.become_follower(term, message.is_from_leader().then_some(from));
-        } else if term < own {
+        } else if older {
             return self.reject_stale(from, &message);
         }
         self.dispatch(from, message);

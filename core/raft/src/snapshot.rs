@@ -63,9 +63,12 @@ impl Node {
             return;
         }
         let (last, commit) = (self.snapshot.last.index, self.commit);
+        // A newer snapshot would make a peer that is receiving this one begin again, so it waits;
+        // but the log must not grow for ever because of a slow peer.
+        let patience = if self.is_sending() { 4 } else { 1 };
         let entries = commit.0 - last.0;
-        if entries < self.config.snapshot_entries_max
-            && self.log.bytes(last, commit) < self.config.snapshot_bytes_max
+        if entries < self.config.snapshot_entries_max * patience
+            && self.log.bytes(last, commit) < self.config.snapshot_bytes_max * patience
         {
             return;
         }
@@ -90,6 +93,17 @@ impl Node {
             self.log.forget(through);
             self.outputs.push_back(Output::ForgetLog { through });
         }
+    }
+
+    /// Whether a peer is receiving the snapshot, and has recently received a part of it.
+    fn is_sending(&self) -> bool {
+        let Part::Leader(leader) = &self.part else { return false };
+        leader.progress.values().any(|it| match &it.state {
+            State::Snapshot(sending) => {
+                self.now.since(sending.moved) < self.config.election_timeout * 2
+            }
+            State::Probe | State::Replicate => false,
+        })
     }
 
     /// Whether the state is being replaced, so that nothing can be applied to it.

@@ -1,0 +1,431 @@
+//! Time, the network, the disks and bad luck.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::rng::Rng;
+use tribune_base::time::{Duration, Instant};
+use tribune_raft::{
+    Change, Config, Configuration, Message, Output, Payload, ReadId, Role, SnapshotMeta,
+};
+
+use crate::oracle::Oracle;
+use crate::server::Server;
+
+/// How bad the luck is, in parts of a thousand, and what else happens.
+pub(crate) struct Faults {
+    pub(crate) drop: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) latency_max: Duration,
+    pub(crate) disk_max: Duration,
+    pub(crate) crash: u64,
+    pub(crate) partition: u64,
+    pub(crate) transfer: u64,
+    pub(crate) changes: bool,
+}
+
+impl Faults {
+    pub(crate) const fn none() -> Self {
+        Self {
+            drop: 0,
+            duplicate: 0,
+            latency_max: Duration::from_millis(5),
+            disk_max: Duration::from_millis(5),
+            crash: 0,
+            partition: 0,
+            transfer: 0,
+            changes: false,
+        }
+    }
+
+    /// A mixture of its own for each seed: bugs hide behind faults that always come together.
+    pub(crate) fn swarm(seed: u64) -> Self {
+        let mut rng = Rng::stream(seed, "faults");
+        let mut pick = |of: &[u64]| of[rng.below(of.len() as u64) as usize];
+        Self {
+            drop: pick(&[0, 0, 10, 100, 300]),
+            duplicate: pick(&[0, 20, 200]),
+            latency_max: Duration::from_millis(pick(&[2, 20, 400])),
+            disk_max: Duration::from_millis(pick(&[1, 20, 300])),
+            crash: pick(&[0, 10, 50]),
+            partition: pick(&[0, 10, 50]),
+            transfer: pick(&[0, 0, 30]),
+            changes: pick(&[0, 1]) == 1,
+        }
+    }
+}
+
+/// Something that happens at a server.
+enum Event {
+    Deliver { from: ServerId, bytes: Bytes },
+    Timeout,
+    Written,
+    SnapshotSaved(SnapshotMeta, Bytes),
+    SnapshotRead { to: ServerId, last: LogId, offset: u64, len: u64 },
+    SnapshotWritten { last: LogId, end: u64 },
+    SnapshotInstalled(SnapshotMeta),
+    Start,
+}
+
+/// Everything there is.
+pub(crate) struct World {
+    seed: u64,
+    rng: Rng,
+    now: Instant,
+    config: Config,
+    faults: Faults,
+    servers: BTreeMap<ServerId, Server>,
+    agenda: BTreeMap<(Instant, u64), (ServerId, u64, Event)>,
+    count: u64,
+    /// Who is on the other side of a partition.
+    apart: BTreeSet<ServerId>,
+    pub(crate) oracle: Oracle,
+    last_read: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+        let mut rng = Rng::stream(seed, "world");
+        let small = rng.chance(1, 2);
+        // Small limits, so that every one of them is met.
+        let config = Config {
+            append_entries_max: if small { 2 } else { 64 },
+            window_messages_max: if small { 3 } else { 64 },
+            snapshot_entries_max: if small { 15 } else { 100 },
+            trailing_entries_max: rng.below(20),
+            chunk_len_max: 2_000,
+            chunk_window_max: if small { 2_000 } else { 10_000 },
+            ..Config::lan(1)
+        };
+        let mut world = Self {
+            seed,
+            rng,
+            now: Instant::START,
+            config,
+            faults,
+            servers: (1..=5).map(|it| (ServerId(it), Server::new(ServerId(it)))).collect(),
+            agenda: BTreeMap::new(),
+            count: 0,
+            apart: BTreeSet::new(),
+            oracle: Oracle::default(),
+            last_read: 0,
+        };
+        let voters = 1 + u128::from(world.rng.below(5));
+        let members = (1..=voters).map(|it| (ServerId(it), String::new()));
+        let first = Configuration::of_voters(members);
+        for id in world.ids() {
+            world.start(id);
+            if first.is_voter(id) {
+                let now = world.now;
+                let node = world.servers.get_mut(&id).unwrap().node.as_mut().unwrap();
+                node.bootstrap(now, first.clone()).unwrap();
+                world.drain(id);
+            }
+        }
+        world
+    }
+
+    /// Let `duration` pass, a few milliseconds between one act of fate and the next.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        let mut fate = self.now;
+        while self.now < end {
+            if self.agenda.first_key_value().is_some_and(|((at, _), _)| *at <= fate) {
+                let ((at, _), (id, life, event)) = self.agenda.pop_first().unwrap();
+                self.now = self.now.max(at);
+                self.happen(id, life, event);
+            } else {
+                self.now = fate;
+                fate = fate + Duration::from_millis(10);
+                self.tempt_fate();
+            }
+        }
+    }
+
+    /// No more bad luck.
+    pub(crate) fn heal(&mut self) {
+        self.faults = Faults::none();
+        self.apart.clear();
+        for id in self.ids() {
+            if self.servers[&id].node.is_none() {
+                self.start(id);
+            }
+        }
+    }
+
+    /// Somebody leads, everybody in the group has what is committed, and more can be.
+    pub(crate) fn expect_progress(&mut self) {
+        let seed = self.seed;
+        let leader = self.ids().into_iter().find(|it| self.role(*it) == Some(Role::Leader));
+        let leader =
+            leader.unwrap_or_else(|| panic!("seed {seed}: nobody leads: {}", self.state()));
+        let before = self.oracle.committed();
+        self.propose(leader);
+        self.run(Duration::from_secs(2));
+        assert!(before < self.oracle.committed(), "seed {seed}: nothing is committed any more");
+        let configuration = self.servers[&leader].node.as_ref().unwrap().configuration().clone();
+        let behind = |id: &ServerId| self.servers[id].applied.len() + 20 < before;
+        let behind: Vec<_> = configuration.members().filter(behind).collect();
+        let peers = self.servers[&leader].node.as_ref().unwrap().peers();
+        assert!(behind.is_empty(), "seed {seed}: {behind:?} have not caught up: {peers:?}");
+    }
+
+    fn state(&self) -> String {
+        let node = |it: &Server| {
+            let node = it.node.as_ref()?;
+            let (term, last, commit) = (node.term(), node.last(), node.commit());
+            let configuration = node.configuration();
+            Some(format!("\n{} {:?} {term} {last} {commit} {configuration:?}", it.id, node.role()))
+        };
+        self.servers.values().filter_map(node).collect()
+    }
+
+    /// A number for everything that has happened.
+    pub(crate) const fn events(&self) -> u64 {
+        self.count
+    }
+
+    fn ids(&self) -> Vec<ServerId> {
+        self.servers.keys().copied().collect()
+    }
+
+    fn role(&self, id: ServerId) -> Option<Role> {
+        self.servers[&id].node.as_ref().map(tribune_raft::Node::role)
+    }
+
+    fn schedule(&mut self, after: Duration, id: ServerId, event: Event) {
+        self.count += 1;
+        let life = self.servers[&id].life;
+        self.agenda.insert((self.now + after, self.count), (id, life, event));
+    }
+
+    fn start(&mut self, id: ServerId) {
+        let (seed, now) = (self.rng.draw(), self.now);
+        self.servers.get_mut(&id).unwrap().start(&self.config, seed, now);
+        self.drain(id);
+    }
+
+    fn happen(&mut self, id: ServerId, life: u64, event: Event) {
+        let now = self.now;
+        let server = self.servers.get_mut(&id).unwrap();
+        let mail = matches!(event, Event::Deliver { .. } | Event::Start);
+        // The network outlives a crash; writes, timers and reads do not.
+        if !mail && server.life != life || server.node.is_none() != matches!(event, Event::Start) {
+            return;
+        }
+        if let Event::Start = event {
+            return self.start(id);
+        }
+        let node = server.node.as_mut().unwrap();
+        match event {
+            Event::Deliver { from, bytes } => {
+                node.step(now, from, Message::from_bytes(bytes).unwrap());
+            }
+            Event::Timeout => {
+                server.timer = Instant::NEVER;
+                node.handle_timeout(now);
+            }
+            Event::Written => server.complete(now),
+            Event::SnapshotSaved(meta, bytes) => server.saved(now, meta, bytes),
+            Event::SnapshotRead { to, last, offset, len } => {
+                let saved = server.disk.snapshot.as_ref().is_some_and(|it| it.last == last);
+                let all = &server.snapshot;
+                let (from, end) =
+                    (offset.min(all.len() as u64), (offset + len).min(all.len() as u64));
+                let piece = (all.slice(from as usize..end as usize), end == all.len() as u64);
+                node.snapshot_read(now, to, last, offset, saved.then_some(piece));
+            }
+            Event::SnapshotWritten { last, end } => node.snapshot_written(now, last, end),
+            Event::SnapshotInstalled(meta) => {
+                server.install(&meta);
+                let state = self.oracle.state_at(meta.last.index);
+                assert_eq!(server.applied, state, "a snapshot of another history");
+                server.node.as_mut().unwrap().snapshot_installed(now, meta.last);
+            }
+            Event::Start => unreachable!("handled above"),
+        }
+        self.drain(id);
+    }
+
+    /// Perform what a node wants done, and look at it.
+    fn drain(&mut self, id: ServerId) {
+        while let Some(output) =
+            self.servers.get_mut(&id).unwrap().node.as_mut().unwrap().poll_output()
+        {
+            self.perform(id, output);
+        }
+        let node = self.servers[&id].node.as_ref().unwrap();
+        let deadline = node.poll_timeout();
+        // One timer at a time: a later deadline is noticed when the earlier timer rings.
+        let server = self.servers.get_mut(&id).unwrap();
+        if deadline < server.timer {
+            server.timer = deadline;
+            self.schedule(deadline.since(self.now), id, Event::Timeout);
+        }
+        for (id, server) in &self.servers {
+            if let Some(node) = &server.node {
+                self.oracle.on_look(self.now, *id, node);
+            }
+        }
+    }
+
+    fn perform(&mut self, id: ServerId, output: Output) {
+        let disk_max = self.faults.disk_max;
+        let delay = self.rng.up_to(disk_max);
+        let server = self.servers.get_mut(&id).unwrap();
+        match output {
+            Output::Persist(persist) => {
+                server.submit(persist);
+                self.schedule(delay, id, Event::Written);
+            }
+            Output::Send { to, message } => self.send(id, to, &message),
+            Output::Commit(entries) => {
+                for entry in entries {
+                    self.commit(id, entry);
+                }
+            }
+            Output::ReadReady { id: read, index } => {
+                let commit = Index(server.applied.len() as u64);
+                self.oracle.on_read_ready(read, index, commit);
+            }
+            Output::ReadFailed { id: read } => self.oracle.on_read_failed(read),
+            Output::RoleChanged { role: Role::Leader, .. } => {
+                self.oracle.on_leader(id, server.node.as_ref().unwrap(), &server.log);
+            }
+            Output::RoleChanged { role: Role::Follower | Role::Candidate, .. } => {}
+            Output::TakeSnapshot(meta) => {
+                let bytes = server.capture(meta.last);
+                self.schedule(delay, id, Event::SnapshotSaved(meta, bytes));
+            }
+            Output::ForgetLog { through } => server.forget(through),
+            Output::ReadSnapshot { to, last, offset, len } => {
+                self.schedule(delay, id, Event::SnapshotRead { to, last, offset, len });
+            }
+            Output::WriteSnapshot { last, offset, data } => {
+                if offset == 0 {
+                    server.incoming.clear();
+                }
+                assert_eq!(server.incoming.len() as u64, offset, "a piece is missing");
+                server.incoming.extend(&data);
+                let end = offset + data.len() as u64;
+                // In order: the disk takes no time for these.
+                self.schedule(Duration::ZERO, id, Event::SnapshotWritten { last, end });
+            }
+            Output::InstallSnapshot(meta) => {
+                self.schedule(delay, id, Event::SnapshotInstalled(meta))
+            }
+        }
+    }
+
+    fn commit(&mut self, id: ServerId, entry: tribune_raft::Entry) {
+        if self.oracle.on_commit(id, &entry) && !self.faults.changes {
+            let configuration = self.servers[&id].node.as_ref().unwrap().configuration();
+            let disk = |id| self.servers.get(&id).map(|it| &it.disk);
+            self.oracle.on_first_commit(&entry, configuration, disk);
+        }
+        self.servers.get_mut(&id).unwrap().apply(entry);
+    }
+
+    fn send(&mut self, from: ServerId, to: ServerId, message: &Message) {
+        self.oracle.on_send(from, message, &self.servers[&from].disk);
+        let cut = self.apart.contains(&from) != self.apart.contains(&to);
+        if cut || self.rng.chance(self.faults.drop, 1_000) {
+            return;
+        }
+        let bytes = message.to_bytes();
+        let copies = 1 + u64::from(self.rng.chance(self.faults.duplicate, 1_000));
+        for _ in 0..copies {
+            let delay = self.rng.up_to(self.faults.latency_max);
+            self.schedule(delay, to, Event::Deliver { from, bytes: bytes.clone() });
+        }
+    }
+
+    /// What clients, operators and bad luck do now and then.
+    fn tempt_fate(&mut self) {
+        let id = ServerId(1 + u128::from(self.rng.below(5)));
+        if self.rng.chance(1, 3) {
+            self.propose(id);
+        }
+        if self.rng.chance(1, 10) {
+            self.read(id);
+        }
+        if self.rng.chance(self.faults.crash, 1_000) {
+            self.crash(id);
+        }
+        if self.rng.chance(self.faults.partition, 1_000) {
+            let rng = &mut self.rng;
+            self.apart = self.servers.keys().copied().filter(|_| rng.chance(1, 3)).collect();
+        }
+        if self.rng.chance(self.faults.partition, 2_000) {
+            self.apart.clear();
+        }
+        let now = self.now;
+        if self.rng.chance(self.faults.transfer, 1_000)
+            && let Some(node) = &mut self.servers.get_mut(&id).unwrap().node
+        {
+            _ = node.transfer(now, None);
+            self.drain(id);
+        }
+        if self.faults.changes && self.rng.chance(30, 1_000) {
+            self.change(id);
+        }
+    }
+
+    fn propose(&mut self, id: ServerId) {
+        let now = self.now;
+        let count = 1 + self.rng.below(4);
+        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
+        for n in 0..count {
+            _ = node.propose(now, Bytes::from(format!("{n} at {now:?}")));
+        }
+        self.drain(id);
+    }
+
+    fn read(&mut self, id: ServerId) {
+        let now = self.now;
+        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
+        self.last_read += 1;
+        let read = ReadId(self.last_read);
+        self.oracle.on_read(read);
+        node.read_index(now, read);
+        self.drain(id);
+    }
+
+    fn crash(&mut self, id: ServerId) {
+        let survivors = self.rng.below(4) as usize;
+        let down = self.rng.up_to(Duration::from_secs(3));
+        let server = self.servers.get_mut(&id).unwrap();
+        if server.node.is_some() {
+            server.crash(survivors);
+            self.schedule(down, id, Event::Start);
+        }
+    }
+
+    fn change(&mut self, id: ServerId) {
+        let now = self.now;
+        let whom = ServerId(1 + u128::from(self.rng.below(5)));
+        let address = String::new();
+        let change = match self.rng.below(5) {
+            0 => Change::AddNonVoter { id: whom, address },
+            1 => Change::AddVoter { id: whom, address },
+            2 => Change::Promote(whom),
+            3 => Change::Demote(whom),
+            _ => Change::Remove(whom),
+        };
+        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
+        _ = node.propose_configuration(now, change);
+        self.drain(id);
+    }
+}
+
+/// Commands, so that an empty history does not pass for a tested one.
+#[test]
+fn the_world_is_worth_looking_at() {
+    let mut world = World::new(1, Faults::none());
+    world.run(Duration::from_secs(10));
+    let commands = world.oracle.state_at(Index(world.oracle.committed() as u64));
+    let commands = commands.iter().filter(|it| matches!(it.payload, Payload::Command(_)));
+    assert!(100 < commands.count());
+    assert!(20 < world.oracle.reads_answered());
+}

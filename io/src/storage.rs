@@ -115,7 +115,12 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Remove a file that may not be there.
+///
+/// # Errors
+///
+/// It is there and stays.
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -1,11 +1,233 @@
 //! Puts an agent together and runs it.
+//!
+//! ```text
+//!   Config ──> settings ──┐
+//!   data directory ──> restore ──┴──> [ Node ] in a thread of its own <── [ edge ] HTTP, DNS
+//! ```
 
+mod edge;
+mod identity;
+mod restore;
+mod settings;
+
+use std::fmt;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info, warn};
+use tribune_base::time::Instant;
+use tribune_core::Node;
+use tribune_io::clock::{self, Clock};
+use tribune_io::driver::{Driver, Parts, Stopped, Storage};
+use tribune_io::handle::NodeHandle;
+use tribune_io::storage::{FileStorage, NoStorage};
+use tribune_io::wal::{MemoryWal, Wal};
+use tribune_io::{check, entropy};
 
 use crate::config::Config;
+use crate::log;
+use crate::pid::PidFile;
+use crate::signal::{Signal, Signals};
+use edge::Edge;
+use restore::Restored;
 
 /// Run an agent until it is told to stop.
 pub fn run(config: Config) -> ExitCode {
-    drop(config);
-    ExitCode::SUCCESS
+    log::init(&config.log);
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    for key in &config.unsupported {
+        warn!(key = key.key, origin = key.origin, "this key is known but has no effect yet");
+    }
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why an agent does not run.
+#[derive(Debug)]
+pub(crate) struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Failed {
+    /// What could not be done, and why.
+    pub(crate) fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self(format!("{what}: {why}"))
+    }
+}
+
+fn start(config: Config) -> Result<(), Failed> {
+    if !config.server {
+        let why = "client agents come with the LAN pool; add -server, or use -dev";
+        return Err(Failed::new("this agent cannot run yet", why));
+    }
+    let edge = runtime()?;
+    let _pid = match &config.pid_file {
+        Some(path) => Some(PidFile::create(path).map_err(|it| Failed::new("pid_file", it))?),
+        None => None,
+    };
+    match &config.data_dir {
+        Some(dir) if !config.dev => {
+            let found = restore::open(dir, &config)?;
+            let storage = FileStorage::new(dir);
+            run_node(config, found, storage, &edge)
+        }
+        _ => {
+            let (wal_events, events) = tokio::sync::mpsc::unbounded_channel();
+            let wal = MemoryWal::new(wal_events);
+            let found = Restored::nothing(&config, wal, events)?;
+            run_node(config, found, NoStorage, &edge)
+        }
+    }
+}
+
+/// The threads that answer: HTTP, DNS, rendering, checks.
+fn runtime() -> Result<Runtime, Failed> {
+    Builder::new_multi_thread()
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .map_err(|it| Failed::new("threads cannot be started", it))
+}
+
+fn run_node<W: Wal + 'static, S: Storage>(
+    config: Config,
+    found: Restored<W>,
+    storage: S,
+    edge: &Runtime,
+) -> Result<(), Failed> {
+    let seed = entropy::draw().map_err(|it| Failed::new("no entropy", it))? as u64;
+    let settings = settings::node(&config, found.node_id, clock::wall());
+    let context = Arc::new(settings::context(&config));
+    info!(
+        node = config.node_name,
+        id = %found.node_id,
+        datacenter = config.datacenter,
+        version = settings::VERSION,
+        "Tribune agent running"
+    );
+    let parts = Parts {
+        wal: found.wal,
+        wal_events: found.wal_events,
+        storage,
+        checks: RealChecks,
+        edge: edge.handle().clone(),
+        context: Arc::clone(&context),
+    };
+    let (node_thread, handle, stopped) = spawn(settings, found.core, seed, parts)?;
+    let outcome = edge.block_on(serve(&config, context, seed, handle, stopped));
+    // The node's thread ends with its driver, and the log's with it.
+    let ended = node_thread.join();
+    edge_error(outcome, ended.is_err())
+}
+
+/// Start the node in a thread of its own: a late heartbeat costs an election.
+#[allow(clippy::type_complexity)] // Said once.
+fn spawn<W: Wal + 'static, S: Storage>(
+    settings: tribune_core::Config,
+    restored: tribune_core::Restored,
+    seed: u64,
+    parts: Parts<W, S, RealChecks>,
+) -> Result<(thread::JoinHandle<()>, NodeHandle, oneshot::Receiver<Stopped>), Failed> {
+    let (started, handle) = oneshot::channel();
+    let (ended, stopped) = oneshot::channel();
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|it| Failed::new("threads cannot be started", it))?;
+    let thread = thread::Builder::new().name("node".into()).spawn(move || {
+        runtime.block_on(async move {
+            let node = Node::new(settings, restored, seed, Instant::START);
+            let (driver, handle) = Driver::new(node, Clock::start(), parts);
+            // The other side waits for both.
+            let _ = started.send(handle);
+            let _ = ended.send(driver.run().await);
+        });
+    });
+    let thread = thread.map_err(|it| Failed::new("threads cannot be started", it))?;
+    let handle = handle.blocking_recv();
+    let handle = handle.map_err(|_| Failed::new("the node did not start", "see above"))?;
+    Ok((thread, handle, stopped))
+}
+
+/// Answer until the node stops, or somebody says so.
+async fn serve(
+    config: &Config,
+    context: Arc<tribune_api::plan::Context>,
+    seed: u64,
+    node: NodeHandle,
+    mut stopped: oneshot::Receiver<Stopped>,
+) -> Result<Stopped, Failed> {
+    let (stop, stopping) = watch::channel(false);
+    let edge = Edge::start(config, context, seed, &node, stopping).await;
+    let edge = edge.inspect_err(|_| node.stop())?;
+    let mut signals = Signals::new().map_err(|it| Failed::new("signals", it))?;
+    let why = loop {
+        tokio::select! {
+            biased;
+            why = &mut stopped => break why,
+            signal = signals.next() => match signal {
+                Signal::Interrupt | Signal::Terminate => {
+                    info!(signal = signal.name(), "shutting down");
+                    node.stop();
+                }
+                Signal::Hangup => warn!("reloading the configuration is not supported yet"),
+            }
+        }
+    };
+    let _ = stop.send(true);
+    // A second signal ends the wait for slow clients.
+    tokio::select! {
+        () = edge.drained() => {}
+        () = tokio::time::sleep(DRAIN_MAX) => {}
+        _ = signals.next() => {}
+    }
+    why.map_err(|_| Failed::new("the node stopped", "its thread panicked; see above"))
+}
+
+fn edge_error(outcome: Result<Stopped, Failed>, panicked: bool) -> Result<(), Failed> {
+    match outcome? {
+        _ if panicked => Err(Failed::new("the node stopped", "its thread panicked; see above")),
+        Stopped::Asked => Ok(()),
+        stopped @ Stopped::Log(_) => Err(Failed(stopped.to_string())),
+    }
+}
+
+/// Checks as they are.
+#[derive(Clone, Copy, Debug)]
+struct RealChecks;
+
+impl tribune_io::driver::Checks for RealChecks {
+    async fn run(
+        &self,
+        spec: tribune_agent::CheckSpec,
+        timeout: Duration,
+    ) -> tribune_agent::CheckOutcome {
+        check::run(&spec, timeout).await
+    }
+}
+
+/// How long clients may take to receive their last answers.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Read a small file that may not be there.
+pub(crate) fn read_optional(path: &std::path::Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

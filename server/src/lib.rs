@@ -11,4 +11,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod cli;
 pub mod config;
+pub mod log;
+pub mod pid;
+pub mod signal;

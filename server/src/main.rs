@@ -1,1 +1,7 @@
-fn main() {}
+//! The `tribune` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tribune_server::cli::run()
+}

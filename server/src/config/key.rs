@@ -54,6 +54,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|it| it.path.eq_ignore_ascii_case(path))
 }
 
+/// What the key at `path` holds. There must be one.
+pub(crate) fn kind_of(path: &str) -> Kind {
+    find(path).unwrap_or_else(|| panic!("no such key: {path}")).kind
+}
+
 /// Whether any key stands below `path`.
 pub(crate) fn is_group(path: &str) -> bool {
     let below = |it: &Key| {

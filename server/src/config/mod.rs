@@ -20,6 +20,7 @@ mod schema;
 mod source;
 
 pub use host::Host;
+pub(crate) use key::{Kind, kind_of};
 pub use runtime::{
     Autopilot, Check, Config, Definition, Dns, Gossip, Http, Join, Leave, Level, Limits, Listen,
     Log, Network, Ports, Raft, ScriptChecks, Soa, Ui, UnixSocket, Unsupported,

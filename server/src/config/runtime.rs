@@ -1,6 +1,7 @@
 //! The configuration that an agent runs with: every default filled in, every address resolved.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,6 +108,26 @@ pub struct Config {
     pub unsupported: Vec<Unsupported>,
     /// What is legal, but probably not meant. The agent warns about each.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What to tell an operator at the start, in the original's form.
+    pub fn summary(&self) -> String {
+        let port = |it: Option<u16>| it.map_or(-1, i32::from);
+        let segment = if self.server { "<all>" } else { "" };
+        let clients: Vec<_> = self.client_addrs.iter().map(IpAddr::to_string).collect();
+        let ports = format!("HTTP: {}, DNS: {}", port(self.ports.http), port(self.ports.dns));
+        let (lan, wan) = (self.ports.serf_lan, port(self.ports.serf_wan));
+        let rows = [
+            ("Version", format!("'{}'", env!("CARGO_PKG_VERSION"))),
+            ("Node name", format!("'{}'", self.node_name)),
+            ("Datacenter", format!("'{}' (Segment: '{segment}')", self.datacenter)),
+            ("Server", format!("{} (Bootstrap: {})", self.server, self.bootstrap_expect == 1)),
+            ("Client Addr", format!("[{}] ({ports})", clients.join(" "))),
+            ("Cluster Addr", format!("{} (LAN: {lan}, WAN: {wan})", self.advertise_addr)),
+        ];
+        rows.map(|(name, value)| format!("{name:>18}: {value}")).join("\n")
+    }
 }
 
 /// One place to listen.
@@ -417,6 +438,14 @@ pub struct Unsupported {
     pub key: String,
     /// Whether ignoring it leaves something open that somebody wanted closed.
     pub security: bool,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, key, security } = self;
+        let consequence = if *security { ": WHAT IT PROTECTS IS NOT PROTECTED" } else { "" };
+        write!(f, "{key} is not supported yet and has no effect{consequence} ({origin})")
+    }
 }
 
 #[test]

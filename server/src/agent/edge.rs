@@ -1,0 +1,141 @@
+//! Where clients connect.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::info;
+use tribune_api::dns;
+use tribune_api::plan::{Consistency, Context};
+use tribune_base::rng::Rng;
+use tribune_io::dns::{Server as DnsServer, Source};
+use tribune_io::handle::NodeHandle;
+use tribune_io::http::{self, Api};
+use tribune_io::net::{Net as _, TokioNet};
+use tribune_io::{clock, storage};
+use tribune_state::Snapshot;
+
+use super::{Failed, settings};
+use crate::config::{Config, Listen};
+
+/// Everything that listens.
+#[derive(Debug)]
+pub(super) struct Edge {
+    http: JoinSet<()>,
+    _dns: Vec<DnsServer>,
+}
+
+impl Edge {
+    /// Listen wherever the configuration says.
+    pub(super) async fn start(
+        config: &Config,
+        context: Arc<Context>,
+        seed: u64,
+        node: &NodeHandle,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self, Failed> {
+        let headers = config.http.response_headers.clone().into_iter().collect();
+        let api = Arc::new(Api {
+            node: node.clone(),
+            context,
+            headers,
+            connections_per_client_max: config.limits.http_max_conns_per_client,
+            date: true,
+        });
+        let mut http = JoinSet::new();
+        for listen in &config.http_listen {
+            listen_http(listen, &api, &stop, &mut http).await?;
+        }
+        let catalog = Arc::new(Catalog {
+            node: node.clone(),
+            config: Arc::new(settings::dns(config)),
+            allow_stale: config.dns.allow_stale,
+        });
+        let mut rng = Rng::stream(seed, "edge");
+        let sockets = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut dns = Vec::new();
+        for addr in &config.dns_listen {
+            let source = Arc::clone(&catalog);
+            let server = DnsServer::start(&TokioNet, *addr, sockets, source, rng.draw()).await;
+            dns.push(server.map_err(|it| cannot_listen("DNS", addr, "ports.dns", &it))?);
+            info!(address = %addr, "Started DNS server");
+        }
+        Ok(Self { http, _dns: dns })
+    }
+
+    /// Wait until every client that was being answered has its answer.
+    pub(super) async fn drained(mut self) {
+        while self.http.join_next().await.is_some() {}
+    }
+}
+
+async fn listen_http(
+    listen: &Listen,
+    api: &Arc<Api>,
+    stop: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), Failed> {
+    let (api, stop) = (Arc::clone(api), stop.clone());
+    match listen {
+        Listen::Tcp(addr) => {
+            let listener = TokioNet.listen(*addr).await;
+            let listener = listener.map_err(|it| cannot_listen("HTTP", addr, "ports.http", &it))?;
+            tasks.spawn(http::listen(listener, api, stop));
+            info!(address = %addr, "Started HTTP server");
+        }
+        Listen::Unix(path) => {
+            let listener = bind_unix(path)?;
+            tasks.spawn(http::listen(listener, api, stop));
+            info!(address = %path.display(), "Started HTTP server");
+        }
+    }
+    Ok(())
+}
+
+/// Listen at `path`, in place of a socket that an earlier process left behind.
+fn bind_unix(path: &Path) -> Result<UnixListener, Failed> {
+    let failed = |it| Failed::new(format!("cannot listen at {}", path.display()), it);
+    storage::remove(path).map_err(failed)?;
+    UnixListener::bind(path).map_err(failed)
+}
+
+fn cannot_listen(
+    what: &str,
+    addr: &SocketAddr,
+    key: &str,
+    why: &dyn std::fmt::Display,
+) -> Failed {
+    Failed::new(
+        format!("cannot listen for {what} at {addr}"),
+        format!("{why}. Stop whoever listens there, or choose another port with {key}"),
+    )
+}
+
+/// The catalog, as DNS sees it.
+#[derive(Debug)]
+struct Catalog {
+    node: NodeHandle,
+    config: Arc<dns::Config>,
+    allow_stale: bool,
+}
+
+impl Source for Catalog {
+    fn snapshot(&self) -> Option<Snapshot> {
+        let view = self.node.view();
+        let now = self.node.now();
+        let fresh = view.satisfies(now, Consistency::Default)
+            || self.allow_stale && view.satisfies(now, Consistency::Stale);
+        fresh.then(|| view.snapshot.clone())
+    }
+
+    fn config(&self) -> Arc<dns::Config> {
+        Arc::clone(&self.config)
+    }
+
+    fn now_unix(&self) -> u64 {
+        clock::wall().0 / 1_000
+    }
+}

@@ -1,0 +1,158 @@
+//! From the configuration to what the parts of an agent are told.
+
+use std::collections::BTreeMap;
+
+use tribune_agent::{Capabilities, ScriptChecks as Scripts};
+use tribune_api::dns;
+use tribune_api::plan::Context;
+use tribune_base::hcl::Value;
+use tribune_base::id::NodeId;
+use tribune_base::time::{Duration, WallTime};
+
+use crate::config::{Config, ScriptChecks};
+
+/// The release.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the node is told.
+pub(super) fn node(config: &Config, id: NodeId, started: WallTime) -> tribune_core::Config {
+    tribune_core::Config {
+        id,
+        name: config.node_name.clone(),
+        address: config.advertise_addr.to_string(),
+        server_port: config.ports.server,
+        serf_lan_port: config.ports.serf_lan,
+        serf_wan_port: config.ports.serf_wan.unwrap_or_default(),
+        datacenter: config.datacenter.clone(),
+        version: VERSION.to_owned(),
+        revision: String::new(),
+        build_date: "1970-01-01T00:00:01Z".to_owned(),
+        shown: shown(config),
+        bootstrap: config.bootstrap_expect == 1,
+        raft: raft(config),
+        agent: agent(config, id),
+        hold_max: config.rpc_hold_timeout,
+        settle_max: SETTLE_MAX,
+        tombstone_ttl: TOMBSTONE_TTL,
+        started,
+    }
+}
+
+fn raft(config: &Config) -> tribune_raft::Config {
+    let timing = if config.dev {
+        tribune_raft::Config::dev()
+    } else {
+        tribune_raft::Config::lan(config.raft.multiplier)
+    };
+    tribune_raft::Config {
+        snapshot_entries_max: config.raft.snapshot_threshold,
+        trailing_entries_max: config.raft.trailing_logs,
+        ..timing
+    }
+}
+
+fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
+    let address = config.advertise_addr.to_string();
+    let family = if config.advertise_addr.is_ipv4() { "ipv4" } else { "ipv6" };
+    let wan = config.advertise_addr_wan.to_string();
+    let mut tagged_addresses = BTreeMap::from([
+        ("lan".to_owned(), address.clone()),
+        (format!("lan_{family}"), address.clone()),
+        ("wan".to_owned(), wan.clone()),
+        (format!("wan_{family}"), wan),
+    ]);
+    tagged_addresses.extend(config.tagged_addresses.clone());
+    let mut meta = config.node_meta.clone();
+    meta.insert("consul-network-segment".to_owned(), String::new());
+    tribune_agent::Config {
+        tagged_addresses,
+        meta,
+        datacenter: config.datacenter.clone(),
+        script_checks: match config.check.scripts {
+            ScriptChecks::Disabled => Scripts { remote: false, local: false },
+            ScriptChecks::Local => Scripts { remote: false, local: true },
+            ScriptChecks::Enabled => Scripts { remote: true, local: true },
+        },
+        capabilities: Capabilities { tls: false, udp: true },
+        output_max: config.check.output_max_size,
+        discard_check_output: config.check.discard_output,
+        check_update_interval: config.check.update_interval,
+        persist: !config.dev,
+        ..tribune_agent::Config::new(&config.node_name, id, &address)
+    }
+}
+
+/// What the API needs to know of the configuration.
+pub(super) fn context(config: &Config) -> Context {
+    Context {
+        pretty_always: config.http.pretty,
+        kv_value_max: config.limits.kv_max_value_size,
+        query_wait_default: config.default_query_time,
+        query_wait_max: config.max_query_time,
+        discovery_max_stale: config.discovery_max_stale,
+        ..Context::new(&config.datacenter, &config.node_name)
+    }
+}
+
+/// What DNS answers depend on.
+pub(super) fn dns(config: &Config) -> dns::Config {
+    let seconds = |it: Duration| u32::try_from(it.as_secs()).unwrap_or(u32::MAX);
+    let settings = &config.dns;
+    let name = |it: &str| it.trim_end_matches('.').to_ascii_lowercase();
+    let ttl = settings.service_ttl.iter().map(|(name, ttl)| (name.as_str(), seconds(*ttl)));
+    let defaults = dns::Config::new(&config.datacenter);
+    dns::Config {
+        domain: name(&settings.domain),
+        alt_domain: settings.alt_domain.as_deref().map(name),
+        a_record_limit: settings.a_record_limit,
+        udp_answer_limit: settings.udp_answer_limit,
+        enable_truncate: settings.enable_truncate,
+        only_passing: settings.only_passing,
+        disable_compression: settings.disable_compression,
+        enable_additional_node_meta_txt: settings.enable_additional_node_meta_txt,
+        node_ttl: seconds(settings.node_ttl),
+        service_ttl: dns::ServiceTtl::new(ttl),
+        soa: dns::Soa {
+            refresh: settings.soa.refresh,
+            retry: settings.soa.retry,
+            expire: settings.soa.expire,
+            min_ttl: settings.soa.min_ttl,
+        },
+        ..defaults
+    }
+}
+
+/// The configuration in force, as `/v1/agent/self` shows it. No secret is among it.
+fn shown(config: &Config) -> BTreeMap<String, Value> {
+    let addresses = |it: &[std::net::SocketAddr]| -> Value {
+        it.iter().map(|addr| Value::from(format!("tcp://{addr}"))).collect()
+    };
+    let rows = [
+        ("Datacenter", Value::from(config.datacenter.as_str())),
+        ("NodeName", Value::from(config.node_name.as_str())),
+        ("ServerMode", Value::from(config.server)),
+        ("DevMode", Value::from(config.dev)),
+        ("Bootstrap", Value::from(config.bootstrap_expect == 1)),
+        ("BootstrapExpect", Value::from(config.bootstrap_expect)),
+        ("AdvertiseAddrLAN", Value::from(config.advertise_addr.to_string())),
+        ("AdvertiseAddrWAN", Value::from(config.advertise_addr_wan.to_string())),
+        ("BindAddr", Value::from(config.bind_addr.to_string())),
+        ("DNSAddrs", addresses(&config.dns_listen)),
+        ("DNSPort", Value::from(config.ports.dns)),
+        ("DNSDomain", Value::from(config.dns.domain.as_str())),
+        ("HTTPPort", Value::from(config.ports.http)),
+        ("ServerPort", Value::from(config.ports.server)),
+        ("SerfPortLAN", Value::from(config.ports.serf_lan)),
+        ("SerfPortWAN", Value::from(config.ports.serf_wan)),
+        ("KVMaxValueSize", Value::from(config.limits.kv_max_value_size)),
+        ("CheckOutputMaxSize", Value::from(config.check.output_max_size)),
+        ("Version", Value::from(VERSION)),
+    ];
+    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// How long the answer to a registration waits for the catalog to show it.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
+
+/// How long a deleted key's index is remembered, as the original does.
+const TOMBSTONE_TTL: Duration = Duration::from_secs(15 * 60);

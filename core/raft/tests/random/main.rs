@@ -6,6 +6,7 @@
 //! A failure names its seed. `RAFT_SEED=7` runs one, `RAFT_SEEDS=1000` that many.
 
 #![allow(clippy::unwrap_used)] // The whole file is a test.
+#![allow(clippy::disallowed_methods)] // A test may be told its seed.
 
 mod oracle;
 mod server;

@@ -313,7 +313,7 @@ impl World {
                 self.schedule(Duration::ZERO, id, Event::SnapshotWritten { last, end });
             }
             Output::InstallSnapshot(meta) => {
-                self.schedule(delay, id, Event::SnapshotInstalled(meta))
+                self.schedule(delay, id, Event::SnapshotInstalled(meta));
             }
         }
     }

@@ -15,7 +15,7 @@ use tribune_base::id::Index;
 use tribune_base::tree::{Key, Tree};
 
 pub use self::entry::Entry;
-pub(crate) use self::entry::Parts;
+pub(crate) use self::entry::{Parts, Row};
 use crate::watch::{Touch, shared_len};
 
 /// A change of keys.
@@ -35,9 +35,11 @@ pub enum Command {
 }
 
 /// All keys, and what is remembered of those that are gone.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Kv {
-    pub(crate) entries: Tree<Key, Entry>,
+    /// A set of rows and not a map from keys to rows: keys take no room of their own. Inner nodes
+    /// of the tree may keep a replaced row alive, at most one for each leaf.
+    pub(crate) rows: Tree<Row, ()>,
     /// When a key was deleted. Invariant: newer than the tombstones of trees it is in; not live.
     pub(crate) graves: Tree<Key, Index>,
     /// When everything under a prefix was deleted.
@@ -100,7 +102,7 @@ impl Kv {
     ///
     /// What is wrong.
     pub(crate) fn check_integrity(&self, applied: Index) -> Result<(), &'static str> {
-        let entries = || self.entries.values();
+        let entries = || self.list(b"");
         let graves = || self.graves.values().chain(self.tree_graves.values());
         let broken = [
             (applied < self.newest, "a newest key that was not written yet"),
@@ -108,20 +110,21 @@ impl Kv {
             (entries().any(|it| self.newest < it.modify()), "a key newer than its table"),
             (entries().any(|it| it.modify() < it.create()), "a key changed before it was"),
             (graves().any(|it| self.newest < *it), "a tombstone newer than its table"),
-            (self.graves.iter().any(|it| self.entries.contains_key(it.0)), "a key dead and alive"),
+            (self.graves.iter().any(|it| self.rows.contains_key(&**it.0)), "a key dead and alive"),
         ];
         broken.into_iter().find(|it| it.0).map_or(Ok(()), |it| Err(it.1))
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
-        self.entries.get(key)
+        let from = (Bound::Included(key), Bound::Unbounded);
+        let (Row(entry), ()) = self.rows.range::<_, [u8]>(from).next()?;
+        (entry.key() == key).then_some(entry)
     }
 
-    pub(crate) fn list<'a>(
-        &'a self,
-        prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a Entry)> {
-        self.entries.prefix(prefix)
+    pub(crate) fn list<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a Entry> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let rows = self.rows.range::<_, [u8]>(from).map(|(row, ())| &row.0);
+        rows.take_while(move |it| it.key().starts_with(prefix))
     }
 
     /// The index of one key: its newest change, or its end, or the newest change to any.
@@ -142,7 +145,7 @@ impl Kv {
         if prefix.is_empty() {
             return cmp::max(self.newest, Index(1));
         }
-        let live = self.list(prefix).map(|(_, entry)| entry.modify()).max();
+        let live = self.list(prefix).map(Entry::modify).max();
         let dead = self.graves.prefix(prefix).map(|(_, at)| *at).max();
         let dead_trees = self.tree_graves.prefix(prefix).map(|(_, at)| *at).max();
         let known = live.max(dead).max(dead_trees).or_else(|| self.tree_grave(prefix));
@@ -177,35 +180,32 @@ impl Kv {
             return;
         }
         let new = old.map_or(
-            Parts { create: at, modify: at, flags, lock_index: 0, session: None, value },
-            |old| Parts { modify: at, flags, value, ..old },
+            Parts { key, value, flags, create: at, modify: at, lock_index: 0, session: None },
+            |old| Parts { value, flags, modify: at, ..old },
         );
         let entry = Entry::new(&new);
-        let key = Key::from(key);
-        touched.push(Touch::Key(key.clone()));
-        self.graves.remove(&key);
-        self.entries.insert(key, entry);
+        touched.push(Touch::Key(entry.clone()));
+        self.graves.remove(key);
+        self.rows.insert(Row(entry), ());
         self.newest = at;
     }
 
     fn delete(&mut self, at: Index, key: &[u8], touched: &mut Vec<Touch>) {
-        if self.entries.remove(key).is_none() {
-            return;
-        }
-        let key = Key::from(key);
-        touched.push(Touch::Key(key.clone()));
-        self.graves.insert(key, at);
+        let Some(entry) = self.get(key).cloned() else { return };
+        self.rows.remove(key);
+        self.graves.insert(key.into(), at);
+        touched.push(Touch::Key(entry));
         self.newest = at;
     }
 
     fn delete_tree(&mut self, at: Index, prefix: &[u8], touched: &mut Vec<Touch>) {
-        let dead: Vec<Key> = self.list(prefix).map(|(key, _)| key.clone()).collect();
+        let dead: Vec<_> = self.list(prefix).cloned().collect();
         if dead.is_empty() {
             return;
         }
-        for key in dead {
-            self.entries.remove(&key);
-            touched.push(Touch::Key(key));
+        for entry in dead {
+            self.rows.remove(entry.key());
+            touched.push(Touch::Key(entry));
         }
         for graves in [&mut self.graves, &mut self.tree_graves] {
             let inside: Vec<Key> = graves.prefix(prefix).map(|(key, _)| key.clone()).collect();
@@ -217,6 +217,18 @@ impl Kv {
         self.newest = at;
     }
 }
+
+impl PartialEq for Kv {
+    fn eq(&self, other: &Self) -> bool {
+        self.list(b"").eq(other.list(b""))
+            && self.graves == other.graves
+            && self.tree_graves == other.tree_graves
+            && self.newest == other.newest
+            && self.reaped == other.reaped
+    }
+}
+
+impl Eq for Kv {}
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use tribune_base::id::{Index, NodeId};
 use tribune_base::time::WallTime;
-use tribune_base::tree::Key;
 
 use crate::catalog::{Catalog, Changes, HealthInstance, Instance, NodeServices};
 use crate::command::Command;
@@ -206,12 +205,13 @@ impl Snapshot {
         !self.kv.graves.is_empty() || !self.kv.tree_graves.is_empty()
     }
 
-    /// All keys that start with `prefix`, in order. Their topic is [`Topic::KvPrefix`].
+    /// All keys that start with `prefix`, in order, each with its entry. Their topic is
+    /// [`Topic::KvPrefix`].
     pub fn kv_list<'a>(
         &'a self,
-        prefix: &[u8],
-    ) -> (Index, impl DoubleEndedIterator<Item = (&'a Key, &'a kv::Entry)>) {
-        (self.kv.index_under(prefix), self.kv.list(prefix))
+        prefix: &'a [u8],
+    ) -> (Index, impl Iterator<Item = (&'a [u8], &'a kv::Entry)>) {
+        (self.kv.index_under(prefix), self.kv.list(prefix).map(|it| (it.key(), it)))
     }
 
     /// All nodes, by name. Their topic is [`Topic::Nodes`].

@@ -10,8 +10,8 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use tribune_base::time::Instant;
-use tribune_base::tree::Key;
 
+use crate::kv;
 use crate::types::{Name, Status, fold};
 
 /// Who waits. Unique among those who do.
@@ -48,8 +48,8 @@ pub enum Topic {
 /// Something that a command changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Touch {
-    /// This key: whoever waits for it, or for a prefix of it.
-    Key(Key),
+    /// This key, as it became, or was before it went: whoever waits for it, or for a prefix of it.
+    Key(kv::Entry),
     /// Whoever waits for this topic, which is not about keys.
     Topic(Topic),
 }
@@ -114,7 +114,7 @@ impl Watches {
         let mut woken = Vec::new();
         match touch {
             Touch::Topic(topic) => woken.extend(self.by_topic.remove(topic).into_iter().flatten()),
-            Touch::Key(key) => self.touch_key(key, &mut woken),
+            Touch::Key(entry) => self.touch_key(entry.key(), &mut woken),
         }
         for id in &woken {
             let (deadline, _) = self.parked.remove(id).expect("sets hold who is parked");

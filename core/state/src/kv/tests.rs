@@ -86,7 +86,7 @@ proptest! {
             prop_assert_eq!(model.apply(at, &command), kv.apply(at, &command, &mut touched));
 
             let parts = |it: &Entry| (Bytes::copy_from_slice(it.value()), it.flags(), it.modify());
-            let got = kv.list(b"").map(|(key, entry)| (Bytes::copy_from_slice(key), parts(entry)));
+            let got = kv.list(b"").map(|it| (Bytes::copy_from_slice(it.key()), parts(it)));
             let want = model.live.iter().map(|(key, row)| (key.clone(), row.clone()));
             prop_assert!(got.eq(want), "after {command:?}");
             prop_assert_eq!(kv.index_of(&probe), model.index_of(&probe), "{:?}", &probe);
@@ -155,8 +155,9 @@ fn a_write_keeps_the_lock() {
     let mut kv = table(&[]);
     let session = Some(tribune_base::id::SessionId(tribune_base::id::Uuid(7)));
     let (create, modify) = (Index(1), Index(1));
-    let held = Parts { create, modify, flags: 0, lock_index: 3, session, value: b"x" };
-    kv.entries.insert(b"a"[..].into(), Entry::new(&held));
+    let (key, value) = (&b"a"[..], &b"x"[..]);
+    let held = Parts { key, value, flags: 0, create, modify, lock_index: 3, session };
+    kv.rows.insert(Row(Entry::new(&held)), ());
     kv.apply(Index(10), &set("a", "y"), &mut Vec::new());
     let entry = kv.get(b"a").unwrap();
     assert_eq!((entry.lock_index(), entry.session()), (3, session));

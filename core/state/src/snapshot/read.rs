@@ -12,7 +12,7 @@ use super::{
     TREE_GRAVE, VERSION,
 };
 use crate::catalog::{Catalog, Group};
-use crate::kv::{Entry, Parts};
+use crate::kv::{Entry, Parts, Row};
 use crate::row;
 use crate::store::Snapshot;
 use crate::types::{Name, Node, fold};
@@ -113,8 +113,9 @@ impl Restored {
                 _ => {}
             }
         }
-        let entry = Parts { create, modify, flags, lock_index, session, value: &value };
-        append(&mut self.state.kv.entries, Key::from(&key[..]), Entry::new(&entry))
+        let (key, value) = (&key[..], &value[..]);
+        let parts = Parts { key, value, flags, create, modify, lock_index, session };
+        append(&mut self.state.kv.rows, Row(Entry::new(&parts)), ())
     }
 
     fn grave(&mut self, field: &Field) -> Result<(), RestoreError> {
@@ -222,7 +223,11 @@ fn numbers<const N: usize>(mut reader: Reader) -> Result<[u64; N], RestoreError>
     Ok(numbers)
 }
 
-fn append<V: Clone>(tree: &mut Tree<Key, V>, key: Key, row: V) -> Result<(), RestoreError> {
+fn append<K, V>(tree: &mut Tree<K, V>, key: K, row: V) -> Result<(), RestoreError>
+where
+    K: Ord + Clone,
+    V: Clone,
+{
     if tree.last().is_some_and(|(last, _)| key <= *last) {
         return inconsistent("keys out of order");
     }

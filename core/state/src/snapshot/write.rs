@@ -12,7 +12,7 @@ use super::{
     CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, SERVICE, TREE_GRAVE, VERSION,
 };
 use crate::catalog::{self, Group};
-use crate::kv;
+use crate::kv::Row;
 use crate::row;
 use crate::store::Snapshot;
 use crate::types::Name;
@@ -32,7 +32,7 @@ pub struct Records {
 #[derive(Clone, Debug)]
 enum Cursor {
     Header,
-    Entries(Option<Key>),
+    Entries(Option<Row>),
     Graves(Option<Key>),
     TreeGraves(Option<Key>),
     Nodes(Option<Name>),
@@ -67,7 +67,7 @@ impl Iterator for Records {
                     Cursor::Entries(None)
                 }
                 Cursor::Entries(after) => {
-                    let rows = &self.snapshot.kv.entries;
+                    let rows = &self.snapshot.kv.rows;
                     let last = fill(&mut chunk, &mut self.count, rows, after, write_entry);
                     last.map_or(Cursor::Graves(None), |it| Cursor::Entries(Some(it)))
                 }
@@ -147,10 +147,10 @@ fn write_tables(writer: &mut Writer, snapshot: &Snapshot) {
     });
 }
 
-fn write_entry(writer: &mut Writer, key: &Key, entry: &kv::Entry) -> u64 {
-    let parts = entry.parts();
+fn write_entry(writer: &mut Writer, row: &Row, (): &()) -> u64 {
+    let parts = row.0.parts();
     writer.nested(ENTRY, |it| {
-        it.bytes(1, key);
+        it.bytes(1, parts.key);
         it.bytes(2, parts.value);
         it.u64(3, parts.flags);
         it.u64(4, parts.create.0);

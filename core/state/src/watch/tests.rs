@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tribune_base::id::Index;
 use tribune_base::time::Duration;
 
 use super::*;
@@ -8,7 +9,9 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn key(text: &str) -> Touch {
-    Touch::Key(Key::from(text.as_bytes()))
+    let (key, value, create, modify) = (text.as_bytes(), &b""[..], Index(1), Index(1));
+    let parts = kv::Parts { key, value, flags: 0, create, modify, lock_index: 0, session: None };
+    Touch::Key(kv::Entry::new(&parts))
 }
 
 fn ids(ids: &[u64]) -> Vec<WatchId> {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use bytes::Bytes;
-use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 use tribune_raft::{
     Appended, Change, Config, Configuration, Entry, HardState, Message, Node, Output, Payload,
@@ -80,11 +80,12 @@ impl Cluster {
     /// `config NAME=N..`, `cluster N`, `fresh ID` (a server that knows nothing yet);
     /// `persist ID`, `deliver ID [COUNT]`, `drop ID`, `duplicate ID`, `settle [ID..]`;
     /// `pass MS`, `timeout ID` (lets time pass until the server acts), `heartbeats on|off`;
-    /// `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`;
+    /// `stand ID [VOTER..]` (has it elected), `work MS ID..` (time passes for these alone), `restore ID term=T TERM..`, `forge TO FROM RequestVote TERM`;
+    /// `lose ID` (one message), `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`;
     /// `change ID add-non-voter|add-voter|promote|demote|remove WHOM`;
     /// `saved ID TERM/INDEX`, `piece ID TO OFFSET TEXT [done]`, `gone ID TO`,
     /// `written ID TERM/INDEX END`, `installed ID TERM/INDEX`;
-    /// `state`, `peers ID`, `lease ID`, `log ID`.
+    /// `state`, `peers ID`, `lease ID`, `log ID`, `members ID`.
     fn run(&mut self, command: &str) -> String {
         let words: Vec<_> = command.split_whitespace().collect();
         match words[0] {
@@ -114,10 +115,15 @@ impl Cluster {
             "settle" => self.settle(&words[1..]),
             "pass" => self.now = self.now + Duration::from_millis(words[1].parse().unwrap()),
             "timeout" => self.timeout(id(words[1])),
+            "stand" => self.stand(id(words[1]), &words[2..]),
+            "work" => self.work(words[1].parse().unwrap(), &words[2..]),
+            "lose" => _ = self.inboxes.get_mut(&id(words[1])).unwrap().pop_front(),
+            "restore" => self.restore(&words[1..]),
+            "forge" => self.forge(&words[1..]),
             "heartbeats" => self.heartbeats = words[1] == "on",
             "crash" => self.crash(id(words[1])),
             "state" => self.state(),
-            "peers" | "lease" | "log" => self.look(words[0], id(words[1])),
+            "peers" | "lease" | "log" | "members" => self.look(words[0], id(words[1])),
             _ => self.request(&words),
         }
         std::mem::take(&mut self.out)
@@ -232,6 +238,74 @@ impl Cluster {
         self.drain(id);
     }
 
+    /// A server of a group of seven whose log has entries of these terms.
+    fn restore(&mut self, words: &[&str]) {
+        let members = (1..=7).map(|it| (ServerId(it), format!("server-{it}")));
+        let configuration = Configuration::of_voters(members);
+        let snapshot = Some(SnapshotMeta { last: LogId::default(), configuration });
+        let term = Term(words[1].strip_prefix("term=").unwrap().parse().unwrap());
+        let hard_state = HardState { term, vote: None };
+        let entry = |(n, term): (usize, &&str)| Entry {
+            id: LogId::new(Term(term.parse().unwrap()), Index(n as u64 + 1)),
+            payload: Payload::Empty,
+        };
+        let entries = words[2..].iter().enumerate().map(entry).collect();
+        self.add(id(words[0]), Restored { hard_state, snapshot, entries });
+    }
+
+    /// A message that nobody sent: `forge TO FROM RequestVote TERM`.
+    fn forge(&mut self, words: &[&str]) {
+        assert_eq!(words[2], "RequestVote", "nothing else is forged");
+        let (to, term) = (id(words[0]), Term(words[3].parse().unwrap()));
+        let last_log = LogId::new(term, Index(99));
+        let message = Message::RequestVote { term, last_log, transfer: None };
+        self.servers.get_mut(&to).unwrap().node.step(self.now, id(words[1]), message);
+        self.drain(to);
+    }
+
+    /// Have a server elected, and stop there: its voters have voted and know nothing else.
+    fn stand(&mut self, id: ServerId, voters: &[&str]) {
+        for _ in 0..20 {
+            match self.servers[&id].node.role() {
+                Role::Leader => break,
+                Role::Follower => self.timeout(id),
+                Role::Candidate => {}
+            }
+            for it in self.named(voters).into_iter().filter(|it| *it != id) {
+                self.deliver(it);
+                self.persist(it);
+            }
+            self.persist(id);
+            self.deliver(id);
+        }
+        assert!(self.servers[&id].node.is_leader(), "{id} is not elected");
+        self.inboxes.get_mut(&id).unwrap().clear();
+    }
+
+    /// Let time pass for these servers, who hear each other and nobody else hears.
+    fn work(&mut self, ms: u64, names: &[&str]) {
+        let end = self.now + Duration::from_millis(ms);
+        while self.now < end {
+            self.now = self.now + Duration::from_millis(10);
+            for id in self.named(names) {
+                self.servers.get_mut(&id).unwrap().node.handle_timeout(self.now);
+                self.drain(id);
+            }
+            self.settle(names);
+        }
+        let others: Vec<_> =
+            self.servers.keys().filter(|it| !self.named(names).contains(it)).collect();
+        for id in others {
+            self.inboxes.get_mut(id).unwrap().clear();
+        }
+    }
+
+    /// The servers of these names, or all if there are no names.
+    fn named(&self, names: &[&str]) -> Vec<ServerId> {
+        let named = |it: &ServerId| names.is_empty() || names.contains(&it.to_string().as_str());
+        self.servers.keys().copied().filter(named).collect()
+    }
+
     /// Only what was persisted survives.
     fn crash(&mut self, id: ServerId) {
         let disk = self.servers[&id].disk.clone();
@@ -263,8 +337,7 @@ impl Cluster {
 
     /// Persist and deliver until nothing moves; only on the servers named, if any are.
     fn settle(&mut self, names: &[&str]) {
-        let named = |it: &ServerId| names.is_empty() || names.contains(&it.to_string().as_str());
-        let ids: Vec<_> = self.servers.keys().copied().filter(named).collect();
+        let ids = self.named(names);
         while ids.iter().fold(false, |moved, &id| self.persist(id) | self.deliver(id) | moved)
             || ids.iter().any(|it| !self.inboxes[it].is_empty())
         {}
@@ -341,6 +414,10 @@ impl Cluster {
                 };
                 writeln!(self.out, "{text}").unwrap();
             }
+            "members" => {
+                let members = node.configuration();
+                writeln!(self.out, "{}", group(members)).unwrap();
+            }
             _ => writeln!(self.out, "{}", list(&disk.entries)).unwrap(),
         }
     }
@@ -362,7 +439,7 @@ fn id(word: &str) -> ServerId {
 
 fn log_id(word: &str) -> LogId {
     let (term, index) = word.split_once('/').unwrap();
-    LogId::new(tribune_base::id::Term(term.parse().unwrap()), Index(index.parse().unwrap()))
+    LogId::new(Term(term.parse().unwrap()), Index(index.parse().unwrap()))
 }
 
 fn change(kind: &str, id: ServerId) -> Change {
@@ -473,21 +550,20 @@ fn list(entries: &[Entry]) -> String {
     let entry = |it: &Entry| match &it.payload {
         Payload::Empty => it.id.to_string(),
         Payload::Command(bytes) => format!("{} {}", it.id, text(bytes)),
-        Payload::Configuration(it_says) => {
-            let group = |group: &BTreeMap<ServerId, String>| {
-                group.keys().map(ServerId::to_string).collect::<Vec<_>>().join(",")
-            };
-            let mut text = format!("{} voters={}", it.id, group(&it_says.voters));
-            if !it_says.non_voters.is_empty() {
-                write!(text, " non-voters={}", group(&it_says.non_voters)).unwrap();
-            }
-            if it_says.is_joint() {
-                write!(text, " outgoing={}", group(&it_says.outgoing)).unwrap();
-            }
-            text
-        }
+        Payload::Configuration(members) => format!("{} {}", it.id, group(members)),
     };
     format!("[{}]", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+}
+
+fn group(configuration: &Configuration) -> String {
+    let Configuration { voters, non_voters, outgoing } = configuration;
+    let groups = [("voters", voters), ("non-voters", non_voters), ("outgoing", outgoing)];
+    let group = |(name, group): (&str, &BTreeMap<ServerId, String>)| {
+        let ids: Vec<_> = group.keys().map(ServerId::to_string).collect();
+        format!("{name}={}", ids.join(","))
+    };
+    let groups = groups.into_iter().filter(|(_, it)| !it.is_empty());
+    groups.map(group).collect::<Vec<_>>().join(" ")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
 use tribune_raft::{
-    Change, Config, Configuration, Message, Output, Payload, ReadId, Role, SnapshotMeta,
+    Change, Config, Configuration, Message, Output, Payload, ReadId, Restored, Role, SnapshotMeta,
 };
 
 use crate::oracle::Oracle;
@@ -74,6 +74,8 @@ pub(crate) struct World {
     rng: Rng,
     now: Instant,
     config: Config,
+    /// Who belongs to the group in the beginning.
+    first: Configuration,
     faults: Faults,
     servers: BTreeMap<ServerId, Server>,
     agenda: BTreeMap<(Instant, u64), (ServerId, u64, Event)>,
@@ -103,6 +105,7 @@ impl World {
             rng,
             now: Instant::START,
             config,
+            first: Configuration::default(),
             faults,
             servers: (1..=5).map(|it| (ServerId(it), Server::new(ServerId(it)))).collect(),
             agenda: BTreeMap::new(),
@@ -113,15 +116,9 @@ impl World {
         };
         let voters = 1 + u128::from(world.rng.below(5));
         let members = (1..=voters).map(|it| (ServerId(it), String::new()));
-        let first = Configuration::of_voters(members);
+        world.first = Configuration::of_voters(members);
         for id in world.ids() {
             world.start(id);
-            if first.is_voter(id) {
-                let now = world.now;
-                let node = world.servers.get_mut(&id).unwrap().node.as_mut().unwrap();
-                node.bootstrap(now, first.clone()).unwrap();
-                world.drain(id);
-            }
         }
         world
     }
@@ -202,7 +199,12 @@ impl World {
 
     fn start(&mut self, id: ServerId) {
         let (seed, now) = (self.rng.draw(), self.now);
-        self.servers.get_mut(&id).unwrap().start(&self.config, seed, now);
+        let server = self.servers.get_mut(&id).unwrap();
+        server.start(&self.config, seed, now);
+        // A first voter that remembers nothing has told nobody anything yet.
+        if server.disk == Restored::default() && self.first.is_voter(id) {
+            server.node.as_mut().unwrap().bootstrap(now, self.first.clone()).unwrap();
+        }
         self.drain(id);
     }
 

@@ -1,5 +1,6 @@
 //! The rows of a service: addresses, or hosts and ports.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use tribune_base::rng::Rng;
@@ -25,7 +26,7 @@ pub(super) fn addresses(
         0 => usize::MAX,
         limit => limit,
     };
-    let mut seen: Vec<IpAddr> = Vec::with_capacity(candidates.len().min(question.answers_max));
+    let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
     let mut elsewhere = None;
     for candidate in candidates {
         match place(candidate, question.kind, name) {
@@ -38,7 +39,7 @@ pub(super) fn addresses(
                 break;
             }
             (Target::Ip(address), _) => {
-                seen.push(address);
+                seen.insert(address);
                 answer.answers.push(Record::of_question(ttl, host::address(address)));
             }
         }
@@ -60,8 +61,9 @@ pub(super) fn hosts(
     rng: &mut Rng,
     answer: &mut Answer,
 ) {
-    let mut described: Vec<&str> = Vec::new();
-    let mut seen: Vec<(&str, &str, i64)> = Vec::new();
+    let mut described: BTreeSet<&str> = BTreeSet::new();
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    let mut seen: BTreeSet<(&str, &str, i64)> = BTreeSet::new();
     for candidate in candidates {
         let Candidate { node, service, .. } = candidate;
         let key = (node.name.as_str(), service.address.as_str(), service.port);
@@ -72,7 +74,7 @@ pub(super) fn hosts(
             answer.truncated = true;
             break;
         }
-        seen.push(key);
+        seen.insert(key);
 
         let (place, is_node) = place(candidate, RecordKind::Srv, name);
         let target = match place {
@@ -81,29 +83,22 @@ pub(super) fn hosts(
             Target::Host(host) => host.to_owned(),
         };
         let rows = &mut answer.additionals;
-        match place {
-            Target::Ip(address) => add(rows, Record::of(&*target, ttl, host::address(address))),
-            Target::Host(host) => {
-                let mut found = Vec::new();
-                alias::resolve(zone, RecordKind::Any, host, &mut found);
-                found.into_iter().for_each(|it| add(rows, it));
+        // Instances may share a host.
+        if named.insert(target.clone()) {
+            match place {
+                Target::Ip(address) => {
+                    rows.push(Record::of(&*target, ttl, host::address(address)));
+                }
+                Target::Host(host) => alias::resolve(zone, RecordKind::Any, host, rows),
             }
         }
-        if zone.config.enable_additional_node_meta_txt && !described.contains(&&*node.name) {
-            described.push(&node.name);
+        if zone.config.enable_additional_node_meta_txt && described.insert(&node.name) {
             let owner = zone.node_name(&node.name);
             rows.extend(txt::rows(node, &Owner::Name(owner), ttl, rng));
         }
         let port = u16::try_from(service.port).unwrap_or(0);
         let data = RecordData::Srv { priority: 1, weight: candidate.weight(), port, target };
         answer.answers.push(Record::of_question(ttl, data));
-    }
-}
-
-/// Add `row`, unless it is there already: instances may share a host.
-fn add(rows: &mut Vec<Record>, row: Record) {
-    if !rows.contains(&row) {
-        rows.push(row);
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tribune_base::id::Index;
-use tribune_wal::{Damage, Recovered, Recovery, SegmentId};
+use tribune_wal::{Damage, Record, Recovered, Recovery, SegmentId};
 
 use super::device::{Device, Directory};
 use super::keeper::{Keeper, Shared, State};
@@ -18,8 +18,10 @@ use crate::lock::{Lock, LockError};
 
 /// A log in files, written by a thread of its own. See the [module documentation](super).
 pub struct MappedWal {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// The index of the next entry to be submitted.
+    next: Index,
     /// Released last: the threads are the ones who write.
     _lock: Lock,
 }
@@ -132,7 +134,7 @@ impl MappedWal {
         let path = dir.to_owned();
         let keeper = Keeper { shared: Arc::clone(&shared), device, events, path, full: false };
 
-        let mut wal = Self { shared, threads: Vec::new(), _lock: lock };
+        let mut wal = Self { shared, threads: Vec::new(), next: tail.next(), _lock: lock };
         wal.spawn("wal-writer", move || writer.run()).map_err(failed(dir))?;
         wal.spawn("wal-keeper", move || keeper.run()).map_err(failed(dir))?;
         Ok((wal, recovered))
@@ -145,7 +147,8 @@ impl MappedWal {
 }
 
 impl Wal for MappedWal {
-    fn submit(&mut self, batch: Batch) {
+    fn submit(&mut self, mut batch: Batch) {
+        self.next = bridge(&mut batch.records, self.next);
         self.shared.lock().queue.push_back(batch);
         self.shared.writer.notify_one();
     }
@@ -168,12 +171,33 @@ impl Drop for MappedWal {
     }
 }
 
+/// Say where the log goes on when an entry skips indexes: a snapshot took the place of everything
+/// before it, which Raft knows and the log has to be told. Returns the index after the last entry.
+fn bridge(records: &mut Vec<Record>, mut next: Index) -> Index {
+    let mut at = 0;
+    while let Some(record) = records.get(at) {
+        match record {
+            Record::Entry(entry) if next < entry.index => {
+                let from = entry.index;
+                records.insert(at, Record::Truncate { from });
+                next = from;
+            }
+            Record::Entry(entry) => next = entry.index.next(),
+            Record::Truncate { from } => next = *from,
+            Record::HardState(_) => (),
+        }
+        at += 1;
+    }
+    next
+}
+
 /// Make sure that `dir` is there after a crash: it may have been created just now.
 fn make_durable(dir: &Path) -> io::Result<()> {
-    for dir in dir.canonicalize()?.ancestors().take(3) {
-        fs::File::open(dir)?.sync_all()?;
-    }
-    Ok(())
+    let dir = dir.canonicalize()?;
+    fs::File::open(&dir)?.sync_all()?;
+    // What we may not even list we did not create.
+    let above = dir.ancestors().skip(1).take(2).filter_map(|it| fs::File::open(it).ok());
+    above.into_iter().try_for_each(|it| it.sync_all())
 }
 
 /// Recover from the segments `ids`, of which none stays mapped.

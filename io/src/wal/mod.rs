@@ -32,6 +32,8 @@ mod keeper;
 mod mapped;
 mod memory;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -72,6 +74,8 @@ pub enum Event {
 /// A write-ahead log. Neither method waits for the disk.
 pub trait Wal: Send {
     /// Make `batch` durable, then say so.
+    ///
+    /// An entry whose index is past the next one starts the log anew, behind a snapshot.
     ///
     /// How much may be queued is the caller's to limit: Raft bounds what is not committed.
     fn submit(&mut self, batch: Batch);

@@ -169,9 +169,9 @@ impl Sync {
         self.owned = false;
     }
 
-    /// Compare everything again as soon as possible.
-    pub(crate) fn compare_at_once(&mut self, now: Instant) {
-        self.full_due = now;
+    /// Compare everything again soon.
+    pub(crate) fn compare_soon(&mut self, now: Instant) {
+        self.full_due = now + self.rng.jitter(LEADER_SETTLE);
     }
 
     /// The exchange came to nothing. When it is tried again.

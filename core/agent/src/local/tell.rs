@@ -66,7 +66,7 @@ impl Local {
                 Outcome::Done(_) | Outcome::Batch(_) | Outcome::Ignored => {
                     // The name is ours now: what else is filed under it, nobody knows.
                     if !self.sync.is_owned() {
-                        self.sync.compare_at_once(now);
+                        self.sync.compare_soon(now);
                     }
                 }
                 Outcome::Refused(refusal) => {

@@ -92,7 +92,7 @@ impl Log {
             match self.event() {
                 Event::Persisted(upto) if seq <= upto => return,
                 Event::Persisted(_) => (),
-                other => panic!("{other:?}"),
+                other @ (Event::NoSpace(_) | Event::Space | Event::Failed(_)) => panic!("{other:?}"),
             }
         }
     }

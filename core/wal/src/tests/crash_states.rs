@@ -324,7 +324,7 @@ fn half_cleared(
 /// A write that broke off inside the sector: part of it, or noise.
 fn garble(place: &mut [u8], written: &[u8], rng: &mut Rng) {
     let noise = rng.draw();
-    if noise % 2 == 0 && !written.is_empty() {
+    if noise.is_multiple_of(2) && !written.is_empty() {
         let cut = (noise >> 8) as usize % written.len();
         place[..cut].copy_from_slice(&written[..cut]);
     } else {

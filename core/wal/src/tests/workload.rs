@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tribune_base::id::{Index, ServerId, Term};
+use tribune_base::id::{Index, ServerId};
 use tribune_base::rng::Rng;
 
 use crate::{Entry, HardState, Position, Record, Recovered, SegmentId, Tail};

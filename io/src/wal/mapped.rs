@@ -129,8 +129,9 @@ impl MappedWal {
         });
         let segment = open(end.segment)?;
         let tail = recovered.tail;
-        let writer =
+        let mut writer =
             Writer::new(Arc::clone(&shared), events.clone(), options.segment_len, tail, segment);
+        writer.vouch_durably().map_err(failed(&dir.join(end.segment.to_string())))?;
         let path = dir.to_owned();
         let keeper = Keeper { shared: Arc::clone(&shared), device, events, path, full: false };
 

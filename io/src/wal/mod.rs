@@ -26,6 +26,7 @@
 //!   only and gone before [`MappedWal::open`] returns, so that old segments are in nobody's memory.
 //! * **An idle writer vouches.** A second after its last flush it appends an empty batch, without
 //!   flushing it. Rot in what was confirmed before is then told from a crash (see `tribune_wal`).
+//!   Opening does the same, and flushes it.
 
 mod device;
 mod keeper;

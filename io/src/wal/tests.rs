@@ -92,7 +92,9 @@ impl Log {
             match self.event() {
                 Event::Persisted(upto) if seq <= upto => return,
                 Event::Persisted(_) => (),
-                other @ (Event::NoSpace(_) | Event::Space | Event::Failed(_)) => panic!("{other:?}"),
+                other @ (Event::NoSpace(_) | Event::Space | Event::Failed(_)) => {
+                    panic!("{other:?}")
+                }
             }
         }
     }

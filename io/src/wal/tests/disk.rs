@@ -164,6 +164,15 @@ fn damage_to_confirmed_data_is_refused_with_advice() {
 }
 
 #[test]
+fn opening_vouches_for_what_it_found() {
+    let dir = Dir::new("reopened");
+    dir.open().unwrap().write(vec![entry(1)]);
+    drop(dir.open().unwrap());
+    dir.change(1, |it| it[120] ^= 1);
+    assert!(matches!(dir.open(), Err(OpenError::Damaged { .. })));
+}
+
+#[test]
 fn a_log_has_one_owner() {
     let dir = Dir::new("locked");
     let _log = dir.open().unwrap();

@@ -195,6 +195,16 @@ impl Snapshot {
         }
     }
 
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.kv.rows.len()
+    }
+
+    /// How many deletions are remembered: without any, there is nothing to reap.
+    pub fn tombstone_count(&self) -> usize {
+        self.kv.graves.len() + self.kv.tree_graves.len()
+    }
+
     /// One key. Its topic is [`Topic::Kv`].
     pub fn kv_get(&self, key: &[u8]) -> (Index, Option<&kv::Entry>) {
         (self.kv.index_of(key), self.kv.get(key))

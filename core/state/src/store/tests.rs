@@ -131,3 +131,24 @@ fn a_batch_answers_each_of_its_commands() {
     let outcomes = vec![Outcome::Done(true), Outcome::Done(false), Outcome::Ignored];
     assert_eq!(store.next(&batch).outcome, Outcome::Batch(outcomes));
 }
+
+#[test]
+fn a_snapshot_may_be_read_on_any_thread() {
+    fn check<T: Clone + Send + Sync + 'static>() {}
+    check::<Snapshot>();
+}
+
+#[test]
+fn what_is_counted() {
+    let mut store = Store::default();
+    let set = |key: &'static str| {
+        let (key, value) = (key.into(), "x".into());
+        Command::Kv(kv::Command::Set { key, value, flags: 0 })
+    };
+    ["a/1", "a/2", "b", "c"].into_iter().for_each(|key| _ = store.next(&set(key)));
+    store.next(&Command::Kv(kv::Command::Delete { key: "b".into() }));
+    store.next(&Command::Kv(kv::Command::DeleteTree { prefix: "a/".into() }));
+    assert_eq!((store.view().key_count(), store.view().tombstone_count()), (1, 2));
+    store.next(&Command::ReapTombstones { through: store.index() });
+    assert_eq!((store.view().key_count(), store.view().tombstone_count()), (1, 0));
+}

@@ -204,7 +204,8 @@ impl Agent {
         let id = self.child.as_ref().expect("it runs").id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
         let line = status.lines().find(|it| it.starts_with("VmRSS:")).expect("Linux says it");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).expect("a number");
+        let kib: u64 =
+            line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).expect("a number");
         kib << 10
     }
 
@@ -256,7 +257,8 @@ pub fn binary() -> &'static Path {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "tribune-server"]).current_dir(root);
         assert!(build.status().expect("cargo runs").success(), "the binary does not build");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         target.join("debug/tribune")
     })
 }

@@ -1,0 +1,123 @@
+//! An agent in the simulator: the production driver and edges over simulated network and disk.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tribune_api::plan::Context;
+use tribune_base::id::{NodeId, Uuid};
+use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_core::{Config, Node, Restored};
+use tribune_io::clock::Clock;
+use tribune_io::driver::{Driver, Parts};
+use tribune_io::http::{self, Api};
+use tribune_io::net::Net as _;
+use tribune_io::raft_log;
+use tribune_state::Store;
+
+use crate::checks::SimChecks;
+use crate::disk::{Disk, Found};
+use crate::net::TurmoilNet;
+
+/// Where simulated agents answer HTTP.
+pub const HTTP_PORT: u16 = 8_500;
+
+/// What outlives a crash of a simulated agent, and what decides about it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its name, on the network and in the catalog.
+    pub name: String,
+    /// What everything random in it follows from.
+    pub seed: u64,
+    /// What it stands on.
+    pub disk: Disk,
+    /// How its checks come out.
+    pub checks: SimChecks,
+    /// Entries between two snapshots: few, so that a run sees many.
+    pub snapshot_entries_max: u64,
+}
+
+impl Host {
+    /// Run from the disk until the host crashes or the node stops.
+    ///
+    /// # Errors
+    ///
+    /// The node stopped by itself, or its state could not be read back.
+    pub async fn run(self) -> turmoil::Result {
+        let (events, wal_events) = mpsc::unbounded_channel();
+        let (wal, storage, found) = self.disk.start(events);
+        let restored = restored(found)?;
+        let node = Node::new(self.config(), restored, self.seed, Instant::START);
+
+        let context = Arc::new(Context::new("dc1", &self.name));
+        let parts = Parts {
+            wal,
+            wal_events,
+            storage,
+            checks: self.checks.clone(),
+            edge: Handle::current(),
+            context: Arc::clone(&context),
+        };
+        let (driver, handle) = Driver::new(node, Clock::start(), parts);
+        let api = Arc::new(Api {
+            node: handle,
+            context,
+            headers: Vec::new(),
+            connections_per_client_max: 0,
+            date: false,
+        });
+        let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), HTTP_PORT);
+        let listener = TurmoilNet.listen(everywhere).await?;
+        let (_running, stop) = watch::channel(false);
+        tokio::spawn(http::listen(listener, api, stop));
+        Err(driver.run().await.into())
+    }
+
+    fn config(&self) -> Config {
+        let id = NodeId(Uuid::from_entropy(1));
+        let raft = tribune_raft::Config {
+            snapshot_entries_max: self.snapshot_entries_max,
+            ..tribune_raft::Config::lan(1)
+        };
+        Config {
+            id,
+            name: self.name.clone(),
+            address: "127.0.0.1".into(),
+            server_port: 8_300,
+            serf_lan_port: 8_301,
+            serf_wan_port: 8_302,
+            datacenter: "dc1".into(),
+            version: "0.0.0".into(),
+            revision: String::new(),
+            build_date: String::new(),
+            shown: std::collections::BTreeMap::new(),
+            bootstrap: true,
+            raft,
+            agent: tribune_agent::Config::new(&self.name, id, "127.0.0.1"),
+            hold_max: Duration::from_secs(7),
+            settle_max: Duration::from_millis(500),
+            tombstone_ttl: Duration::from_secs(900),
+            started: WallTime(1_700_000_000_000),
+        }
+    }
+}
+
+fn restored(found: Found) -> turmoil::Result<Restored> {
+    let (meta, store) = match found.snapshot {
+        Some((meta, chunks)) => (Some(meta), Store::restore(chunks)?),
+        None => (None, Store::default()),
+    };
+    let files = found.files.into_iter().map(|(name, bytes)| tribune_agent::PersistedFile {
+        name,
+        bytes,
+        age: Duration::ZERO,
+    });
+    Ok(Restored {
+        store,
+        raft: raft_log::restored(&found.log, meta)?,
+        files: files.collect(),
+        services: Vec::new(),
+        checks: Vec::new(),
+    })
+}

@@ -1,0 +1,46 @@
+//! A server that is crashed again and again.
+
+use std::env;
+use std::panic::{self, AssertUnwindSafe};
+
+use tribune_sim::disk::Disk;
+use tribune_sim::scenario;
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    for_each_seed(20, |seed| {
+        scenario::crash_restart(seed);
+    });
+}
+
+#[test]
+fn equal_seeds_are_equal_runs() {
+    for_each_seed(3, |seed| {
+        let (first, second) = (scenario::crash_restart(seed), scenario::crash_restart(seed));
+        let differs = first.lines.iter().zip(&second.lines).find(|(one, other)| one != other);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+    });
+}
+
+/// A harness counts after it has caught a bug put in on purpose (W05 of the catalogue).
+#[test]
+fn a_disk_that_lies_is_caught() {
+    let caught = (0..20).any(|seed| {
+        let disk = Disk::new(seed);
+        disk.start_lying();
+        let run = AssertUnwindSafe(|| scenario::crash_restart_on(seed, disk));
+        panic::catch_unwind(run).is_err()
+    });
+    assert!(caught, "twenty runs on a lying disk, and nobody noticed");
+}
+
+/// Run `count` seeds, or the one that `SIM_SEED` names.
+fn for_each_seed(count: u64, run: impl Fn(u64)) {
+    let wanted = env::var("SIM_SEED").ok().and_then(|it| it.parse::<u64>().ok());
+    for seed in wanted.map_or(0..count, |it| it..it + 1) {
+        // Whoever fails here is found again with this line.
+        eprintln!("SIM_SEED={seed}");
+        run(seed);
+    }
+}

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::target::Target;
-use super::terminal::{Failure, Terminal};
+use super::terminal::{Failure, Terminal, Usage};
 
 /// Gracefully leave the cluster and shut down
 #[derive(Args, Debug)]
@@ -19,7 +19,8 @@ impl Leave {
     pub(crate) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         if !self.args.is_empty() {
             let args = self.args.join(" ");
-            return Err(Failure::new(format!("Error found unexpected args: [{args}]")));
+            let failure = Failure::new(format!("Error found unexpected args: [{args}]"));
+            return Err(failure.with_usage(Usage::Out));
         }
         let client = Client::new(&self.target, terminal)
             .map_err(|error| format!("Error connecting to Consul agent: {error}"))?;

@@ -47,7 +47,10 @@ struct Member {
 impl Members {
     pub(crate) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let status = Regex::new(&self.status).map_err(|error| {
-            format!("Failed to compile status regexp: error parsing regexp: {error}")
+            // The library draws a picture; its last line says it in words.
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("Failed to compile status regexp: error parsing regexp: {reason}")
         })?;
         let client = Client::new(&self.target, terminal)
             .map_err(|error| format!("Error connecting to Consul agent: {error}"))?;

@@ -89,17 +89,20 @@ fn dispatch(args: &[String], terminal: &mut Terminal<'_>) -> ExitCode {
             if path.is_empty() { ExitCode::from(127) } else { ExitCode::FAILURE }
         }
         Line::BadFlag { path, message } => bad_flag(&root, &path, &message, terminal),
-        Line::Run(words) => {
-            let parsed = root.clone().try_get_matches_from(&words);
-            match parsed.and_then(|it| Cli::from_arg_matches(&it)) {
-                Ok(cli) => cli.command.run(terminal).unwrap_or_else(|it| it.report(terminal)),
-                Err(error) => {
-                    let path = words[1..].iter().take_while(|it| !it.starts_with('-'));
-                    let path: Vec<_> = path.cloned().collect();
-                    bad_flag(&root, &path, &explain(&error), terminal)
-                }
-            }
-        }
+        Line::Run(words) => run_command(&root, &words, terminal),
+    }
+}
+
+fn run_command(root: &clap::Command, words: &[String], terminal: &mut Terminal<'_>) -> ExitCode {
+    let path = words[1..].iter().take_while(|it| !it.starts_with('-'));
+    let path: Vec<_> = path.cloned().collect();
+    let parsed = root.clone().try_get_matches_from(words);
+    match parsed.and_then(|it| Cli::from_arg_matches(&it)) {
+        Ok(cli) => cli
+            .command
+            .run(terminal)
+            .unwrap_or_else(|failure| failure.report(terminal, &usage(root, &path))),
+        Err(error) => bad_flag(root, &path, &explain(&error), terminal),
     }
 }
 
@@ -146,8 +149,9 @@ fn usage(root: &clap::Command, path: &[String]) -> String {
         (false, true) => format!("{name} <subcommand> [options] [args]"),
         (false, false) => {
             let positionals = command.get_positionals().filter(|it| !it.is_hide_set());
-            let named = |it: &clap::Arg| format!(" [{it}]").replace("[[", "[").replace("]]", "]");
-            format!("{name} [options]{}", positionals.map(named).collect::<String>())
+            let names = positionals.flat_map(|it| it.get_value_names().unwrap_or_default());
+            let names = names.map(|it| format!(" [{it}]")).collect::<String>();
+            format!("{name} [options]{names}")
         }
     };
     let template = "Usage: {usage}\n\n  {about}\n\n{all-args}";

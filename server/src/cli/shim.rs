@@ -121,7 +121,10 @@ fn switch(name: &str, value: &str) -> Result<bool, String> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("invalid boolean value {value:?} for -{name}: parse error")),
+        _ => Err(format!(
+            "invalid boolean value {value:?} for -{name}: \
+             strconv.ParseBool: parsing {value:?}: invalid syntax"
+        )),
     }
 }
 
@@ -184,7 +187,11 @@ mod tests {
             ("-separator", "flag needs an argument: -separator"),
             ("---x", "bad flag syntax: ---x"),
             ("-=x", "bad flag syntax: -=x"),
-            ("-recurse=zz", "invalid boolean value \"zz\" for -recurse: parse error"),
+            (
+                "-recurse=zz",
+                "invalid boolean value \"zz\" for -recurse: \
+                 strconv.ParseBool: parsing \"zz\": invalid syntax",
+            ),
         ];
         let path = vec!["kv".to_owned(), "get".to_owned()];
         for (line, message) in cases {

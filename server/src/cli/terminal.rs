@@ -60,22 +60,43 @@ pub(crate) struct Failure {
     /// What to tell, if anything.
     pub(crate) message: Option<String>,
     pub(crate) code: u8,
+    /// Where to say how to use the command, if anywhere.
+    pub(crate) usage: Option<Usage>,
+}
+
+/// Where to say how to use a command after a mistake. Scripts know the places.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Usage {
+    /// On the standard output.
+    Out,
+    /// On the standard error, after the message and an empty line.
+    Err,
 }
 
 impl Failure {
     /// Tell `message` and exit with 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), code: 1 }
+        Self { message: Some(message.into()), code: 1, usage: None }
     }
 
     /// Exit without a word.
     pub(crate) const fn silent(code: u8) -> Self {
-        Self { message: None, code }
+        Self { message: None, code, usage: None }
     }
 
-    pub(crate) fn report(self, terminal: &mut Terminal<'_>) -> ExitCode {
+    /// Tell, and say how to use the command.
+    pub(crate) fn with_usage(self, usage: Usage) -> Self {
+        Self { usage: Some(usage), ..self }
+    }
+
+    pub(crate) fn report(self, terminal: &mut Terminal<'_>, usage: &str) -> ExitCode {
         if let Some(message) = self.message {
             terminal.note(message);
+        }
+        match self.usage {
+            None => {}
+            Some(Usage::Out) => terminal.line(usage),
+            Some(Usage::Err) => terminal.note(format!("\n{usage}")),
         }
         self.code.into()
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread::{self, JoinHandle};
 
@@ -11,7 +11,7 @@ use super::dispatch;
 use super::terminal::Terminal;
 
 /// What a command did.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Ran {
     code: ExitCode,
     out: String,
@@ -38,7 +38,7 @@ impl Agent {
                 reader.read_line(&mut line).unwrap();
                 let mut len = 0;
                 let mut header = String::new();
-                while reader.read_line(&mut header).unwrap() != 2 {
+                while 2 < reader.read_line(&mut header).unwrap() {
                     let lower = header.to_lowercase();
                     if let Some(value) = lower.strip_prefix("content-length:") {
                         len = value.trim().parse().unwrap();
@@ -58,8 +58,15 @@ impl Agent {
 
     /// Run a command against this agent, which must have got all its requests by then.
     fn run(self, args: &[&str]) -> Ran {
-        let ran = run_at(&self.address, args, "");
-        self.thread.join().unwrap();
+        self.run_with(args, "")
+    }
+
+    /// The same, with something on the command's standard input.
+    fn run_with(self, args: &[&str], input: &str) -> Ran {
+        let ran = run_at(&self.address, args, input);
+        // Whoever still waits for a request shall not wait for ever.
+        drop(TcpStream::connect(&self.address));
+        self.thread.join().expect("each request was expected, and each expected one came");
         ran
     }
 }
@@ -131,9 +138,7 @@ fn arguments_that_are_wrong() {
         ("maint -enable -disable", "Only one of -enable or -disable may be provided"),
         ("maint -reason=x", "Reason may only be provided with -enable"),
         ("maint -service=x", "Service requires either -enable or -disable"),
-        ("leave x", "Error found unexpected args: [x]"),
         ("validate", "Must specify at least one config file or directory"),
-        ("watch", "Watch type must be specified"),
         ("watch -type=zz", "Unsupported watch type: zz"),
         ("watch -type=key", "Must specify a single key to watch"),
         ("watch -type=service", "Must specify a single service to watch"),
@@ -181,6 +186,11 @@ fn usage_is_shown_where_the_original_shows_it() {
         assert_eq!((ran.code, ran.out.as_str()), (code.into(), ""), "{line}");
         assert!(ran.err.starts_with(want), "{line}: {}", ran.err);
     }
+    let ran = run("watch");
+    assert!(ran.err.starts_with("Watch type must be specified\n\nUsage: tribune watch"), "{ran:?}");
+    let ran = run("leave x");
+    assert_eq!((ran.code, ran.err.as_str()), (1.into(), "Error found unexpected args: [x]\n"));
+    assert!(ran.out.starts_with("Usage: tribune leave [options]\n\n  "), "{ran:?}");
     let help = run("kv get -h");
     assert_eq!((help.code, help.err.as_str()), (ExitCode::SUCCESS, ""));
     assert!(help.out.starts_with("Usage: tribune kv get [options] [KEY_OR_PREFIX]\n"), "{help:?}");
@@ -259,11 +269,8 @@ fn keys_are_written() {
     assert_eq!(put(&[("PUT /v1/kv/a b", 403, "Permission denied")], &["a", "b"]), failed(denied));
 
     let agent = Agent::new(&[("PUT /v1/kv/st abc", 200, "true")]);
-    assert_eq!(
-        run_at(&agent.address, &["kv", "put", "st", "-"], "abc").out,
-        "Success! Data written to: st\n"
-    );
-    agent.thread.join().unwrap();
+    let want = printed("Success! Data written to: st");
+    assert_eq!(agent.run_with(&["kv", "put", "st", "-"], "abc"), want);
 }
 
 #[test]

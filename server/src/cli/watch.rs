@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::client::{Client, Reply, RequestError};
 use super::target::Target;
-use super::terminal::{Failure, Terminal, describe};
+use super::terminal::{Failure, Terminal, Usage, describe};
 use super::version::indented;
 
 /// Watch for changes
@@ -90,8 +90,9 @@ impl Watch {
                         return Ok(());
                     }
                     let before = seen.as_ref().map(|it| it.0);
-                    // An index that went back means another history: start from its beginning.
-                    let next = if before.is_some_and(|it| index < it) { 0 } else { index };
+                    // An index that went back means another history: start from its beginning. 0
+                    // would not wait at all.
+                    let next = if before.is_some_and(|it| index < it) { 0 } else { index.max(1) };
                     if seen.as_ref().is_none_or(|it| it.1 != value) {
                         self.tell(index, &value)?;
                     }
@@ -103,7 +104,8 @@ impl Watch {
 
     fn question(&self) -> Result<Question, Failure> {
         let kind = self.kind.as_deref().filter(|it| !it.is_empty());
-        let kind = kind.ok_or_else(|| Failure::new("Watch type must be specified"))?;
+        let kind = kind
+            .ok_or_else(|| Failure::new("Watch type must be specified").with_usage(Usage::Err))?;
         let name = |what: &Option<String>, missing: &str| {
             let named = what.clone().filter(|it| !it.is_empty());
             named.ok_or_else(|| Failure::new(format!("Must specify a single {missing} to watch")))

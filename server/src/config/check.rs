@@ -10,7 +10,7 @@ use tribune_base::json;
 use super::address::Addresses;
 use super::host::Host;
 use super::merge::Settings;
-use super::runtime::{Check, Config, Definition, Leave, Level, Log, ScriptChecks};
+use super::runtime::{Check, Config, Leave, Level, Log, ScriptChecks};
 use super::source::Problem;
 
 /// Looks at settings and remembers what is wrong with them.
@@ -33,6 +33,11 @@ impl Checker<'_> {
     /// Whoever had the last word about `path` should not have said so.
     pub(crate) fn complain(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem::new(self.settings.origin(path), message));
+    }
+
+    /// Something at `origin` is wrong.
+    pub(crate) fn complain_about(&mut self, origin: &str, message: String) {
+        self.problems.push(Problem::new(origin, message));
     }
 
     pub(crate) fn warn(&mut self, message: impl Into<String>) {
@@ -121,8 +126,8 @@ impl Checker<'_> {
             session_ttl_min: self.span("session_ttl_min", "10s"),
             disable_coordinates: self.flag("disable_coordinates", false),
             enable_debug: self.flag("enable_debug", false),
-            services: self.definitions(["service", "services"]),
-            checks: self.definitions(["check", "checks"]),
+            services: self.services(),
+            checks: self.checks(),
             unsupported: settings.unsupported().to_vec(),
             warnings: std::mem::take(&mut self.warnings),
         }
@@ -279,10 +284,6 @@ impl Checker<'_> {
             output_max_size: usize::try_from(output_max_size).unwrap_or(usize::MAX),
             discard_output: self.flag("discard_check_output", false),
         }
-    }
-
-    fn definitions(&self, paths: [&str; 2]) -> Vec<Definition> {
-        paths.iter().flat_map(|it| self.settings.definitions(it).to_vec()).collect()
     }
 
     /// Gossip is not encrypted yet; a key that could not even be used is wrong today.

@@ -30,7 +30,8 @@ impl Host {
         }
     }
 
-    /// IPv4 addresses that are not routed on the internet (RFC 6890), loopback apart.
+    /// IPv4 addresses that are not routed on the internet (RFC 6890), those of loopback and link
+    /// apart.
     pub fn private_v4(&self) -> Vec<Ipv4Addr> {
         self.v4.iter().copied().filter(is_private).collect()
     }
@@ -66,8 +67,9 @@ impl Host {
 fn is_private(address: &Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
     address.is_private()
-        || (a == 100 && (64..128).contains(&b)) // shared, RFC 6598
-        || (a == 198 && (18..20).contains(&b)) // benchmarks, RFC 2544
+        || address.is_documentation() // Laboratories use them.
+        || (a == 100 && (64..128).contains(&b)) // Shared, RFC 6598.
+        || (a == 198 && (18..20).contains(&b)) // Benchmarks, RFC 2544.
 }
 
 /// The kernel's routing trie names each local address before a line `/32 host LOCAL`.

@@ -12,6 +12,7 @@
 mod address;
 mod area;
 mod check;
+mod definition;
 mod host;
 mod key;
 mod merge;

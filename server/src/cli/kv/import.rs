@@ -1,6 +1,7 @@
 //! `tribune kv import`
 
 use clap::Args;
+use serde_json::Value;
 use serde_json::error::Category;
 use tribune_base::json;
 
@@ -37,8 +38,7 @@ impl Import {
         }
         let client = Client::new(&self.target, terminal)
             .map_err(|error| format!("Error connecting to Consul agent: {error}"))?;
-        let entries: Vec<Entry> = serde_json::from_slice(&data)
-            .map_err(|error| format!("Cannot unmarshal data: {}", explain(&data, &error)))?;
+        let entries = read(&data).map_err(|reason| format!("Cannot unmarshal data: {reason}"))?;
         for entry in entries {
             let key = format!("{}{}", self.prefix, entry.key);
             let value = json::base64_decode(&entry.value).map_err(|at| {
@@ -56,6 +56,12 @@ impl Import {
         }
         Ok(())
     }
+}
+
+/// Syntax first, so that a slip of the pen is not taken for a wrong kind of value.
+fn read(data: &[u8]) -> Result<Vec<Entry>, String> {
+    let value: Value = serde_json::from_slice(data).map_err(|error| explain(data, &error))?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// What is wrong with `data`, in the words that people search for.
@@ -82,10 +88,11 @@ fn mistakes_in_json_read_like_the_originals() {
         ("bad", "invalid character 'b' looking for beginning of value"),
         ("[{bad", "invalid character 'b' looking for beginning of object key string"),
         ("[\n {bad", "invalid character 'b' looking for beginning of object key string"),
+        ("{bad", "invalid character 'b' looking for beginning of object key string"),
         ("[", "unexpected end of JSON input"),
+        ("{}", "invalid type: map, expected a sequence"),
     ];
     for (data, want) in cases {
-        let error = serde_json::from_str::<Vec<Entry>>(data).unwrap_err();
-        assert_eq!(explain(data.as_bytes(), &error), want, "{data}");
+        assert_eq!(read(data.as_bytes()).unwrap_err(), want, "{data}");
     }
 }

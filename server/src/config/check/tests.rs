@@ -103,6 +103,12 @@ fn mistakes_about_addresses_and_limits() {
         ),
         ("unix_sockets { mode = \"zz\" }", "invalid mode specified: zz"),
         ("recursors = [\"x\"]", "Invalid recursor address: x"),
+        ("service { bogus = 1 }", "invalid config key service.bogus"),
+        (
+            "service {\n name = \"a\"\n port = \"x\"\n}",
+            "'service.port' expected type 'int', got unconvertible type 'string'",
+        ),
+        ("services = [{ id = \"w1\" }]", "services \"w1\": Missing service name"),
     ]);
 }
 

@@ -1,6 +1,6 @@
 //! What a node can be told.
 
-use tribune_agent::{CheckOutcome, ChangeSeq, RunId};
+use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
 use tribune_api::plan::{Read, Write};
 use tribune_base::id::{Index, ServerId};

@@ -63,7 +63,7 @@ impl Node {
         let id = ServerId::from(config.id);
         let fresh = restored.raft == raft::Restored::default();
         let snapshot = restored.raft.snapshot.as_ref();
-        let applied = snapshot.map_or(Index::default(), |it| it.last.index);
+        let applied = snapshot.map_or(Index(0), |it| it.last.index);
         let mut raft = raft::Node::new(id, config.raft.clone(), restored.raft, seed, now);
         if config.bootstrap && fresh {
             let address = format!("{}:{}", config.address, config.server_port);

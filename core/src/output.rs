@@ -14,6 +14,7 @@ use crate::request::RequestId;
 
 /// One thing for the shell to do. None needs another to happen first.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // A snapshot is a handful of pointers; boxing them buys nothing.
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted).
     Persist(Persist),

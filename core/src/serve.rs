@@ -98,8 +98,8 @@ impl Node {
     fn wake(&mut self, ids: Vec<WatchId>, anyway: bool) {
         let woken: Vec<_> = ids
             .into_iter()
-            .filter_map(|WatchId(id)| match self.ledger.take(RequestId(id)) {
-                Some(Pending::Change(waiting)) => Some((RequestId(id), waiting)),
+            .map(|WatchId(id)| match self.ledger.take(RequestId(id)) {
+                Some(Pending::Change(waiting)) => (RequestId(id), waiting),
                 other => unreachable!("{id} was woken, but waits for {other:?}"),
             })
             .collect();
@@ -108,6 +108,7 @@ impl Node {
 
     /// Have these answered: one evaluation and one rendering for all who asked the same. `anyway`,
     /// if even an answer they already have will do.
+    #[allow(clippy::mutable_key_type)] // A filter's regular expression has caches, but no other value.
     fn serve(&mut self, waiting: impl IntoIterator<Item = (RequestId, Waiting)>, anyway: bool) {
         let mut groups: BTreeMap<Group, Vec<RequestId>> = BTreeMap::new();
         for (id, waiting) in waiting {

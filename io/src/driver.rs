@@ -46,11 +46,7 @@ pub trait Storage: Clone + Send + Sync + 'static {
 /// Runs health checks. Always has an outcome.
 pub trait Checks: Clone + Send + Sync + 'static {
     /// Run one, for at most `timeout`.
-    fn run(
-        &self,
-        spec: CheckSpec,
-        timeout: Duration,
-    ) -> impl Future<Output = CheckOutcome> + Send;
+    fn run(&self, spec: CheckSpec, timeout: Duration) -> impl Future<Output = CheckOutcome> + Send;
 }
 
 /// A [`Node`] and everything it needs to run.
@@ -96,7 +92,9 @@ pub enum Stopped {
     Asked,
     /// The log could not be written. What is on the disk is unknown, so nothing more may be
     /// acknowledged: a flush that succeeds later would not bring back what this one dropped.
-    #[error("the log failed: {0}. Restart the agent once the disk is well: it reads back what is there")]
+    #[error(
+        "the log failed: {0}. Restart the agent once the disk is well: it reads back what is there"
+    )]
     Log(io::Error),
 }
 
@@ -198,10 +196,11 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
         let mut changed = false;
         while let Some(output) = self.node.poll_output() {
             changed = true;
-            match output {
-                // The disk is slow: it starts first.
-                Output::Persist(batch) => self.wal.submit(raft_log::batch(&batch)),
-                other => self.outputs.push(other),
+            // The disk is slow: it starts first.
+            if let Output::Persist(batch) = &output {
+                self.wal.submit(raft_log::batch(batch));
+            } else {
+                self.outputs.push(output);
             }
         }
         if !changed {

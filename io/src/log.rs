@@ -9,19 +9,19 @@ use tribune_raft::Role;
 pub fn report(event: &Event) {
     match event {
         Event::RoleChanged { role: Role::Leader, term, .. } => {
-            info!(%term, "cluster leadership acquired");
+            info!(target: TARGET, %term, "cluster leadership acquired");
         }
         Event::RoleChanged { role: Role::Candidate, term, .. } => {
-            info!(%term, "election started");
+            info!(target: TARGET, %term, "election started");
         }
         Event::RoleChanged { role: Role::Follower, term, leader } => match leader {
-            Some(leader) => info!(%term, %leader, "following"),
-            None => info!(%term, "no leader is known"),
+            Some(leader) => info!(target: TARGET, %term, %leader, "following"),
+            None => info!(target: TARGET, %term, "no leader is known"),
         },
-        Event::Established { term } => info!(%term, "ready to answer"),
-        Event::SnapshotSaved { index } => info!(%index, "snapshot saved"),
-        Event::NoSpace { advice } => error!("{advice}"),
-        Event::Space => info!("there is room on the disk again"),
+        Event::Established { term } => info!(target: TARGET, %term, "ready to answer"),
+        Event::SnapshotSaved { index } => info!(target: TARGET, %index, "snapshot saved"),
+        Event::NoSpace { advice } => error!(target: TARGET, "{advice}"),
+        Event::Space => info!(target: TARGET, "there is room on the disk again"),
         Event::Agent(event) => report_agent(event),
     }
 }
@@ -30,36 +30,41 @@ fn report_agent(event: &agent::Event) {
     use agent::Event;
     match event {
         Event::IntervalRaised { check, from, to } => {
-            warn!(check, ?from, ?to, "check runs too often: interval raised");
+            warn!(target: TARGET, check, ?from, ?to, "check runs too often: interval raised");
         }
         Event::DeregisterAfterRaised { check, from, to } => {
-            warn!(check, ?from, ?to, "deregister_critical_service_after is too short: raised");
+            warn!(target: TARGET, check, ?from, ?to, "deregister_critical_service_after is too short: raised");
         }
         Event::StatusChanged { check, from, to } => {
-            info!(check, %from, %to, "check status changed");
+            info!(target: TARGET, check, %from, %to, "check status changed");
         }
         Event::Reaped { service, check } => {
-            info!(service, check, "service was critical for too long: deregistered");
+            info!(target: TARGET, service, check, "service was critical for too long: deregistered");
         }
         Event::FileSkipped { name, reason } => {
-            warn!(name, reason, "persisted registration skipped");
+            warn!(target: TARGET, name, reason, "persisted registration skipped");
         }
-        Event::FilePurged { name } => info!(name, "persisted registration removed"),
+        Event::FilePurged { name } => info!(target: TARGET, name, "persisted registration removed"),
         Event::DefinitionRefused { id, reason } => {
-            error!(id, reason, "definition refused");
+            error!(target: TARGET, id, reason, "definition refused");
         }
-        Event::TagsAdopted { service } => debug!(service, "tags adopted from the catalog"),
+        Event::TagsAdopted { service } => {
+            debug!(target: TARGET, service, "tags adopted from the catalog")
+        }
         Event::ServiceForgotten { service } => {
-            info!(service, "service that is not registered here removed from the catalog");
+            info!(target: TARGET, service, "service that is not registered here removed from the catalog");
         }
         Event::CheckForgotten { check } => {
-            info!(check, "check that is not registered here removed from the catalog");
+            info!(target: TARGET, check, "check that is not registered here removed from the catalog");
         }
         Event::SyncFailed { retry_after } => {
-            debug!(?retry_after, "the catalog could not be reached");
+            debug!(target: TARGET, ?retry_after, "the catalog could not be reached");
         }
         Event::SyncRefused { what, reason } => {
-            warn!(what, reason, "the catalog refused a change");
+            warn!(target: TARGET, what, reason, "the catalog refused a change");
         }
     }
 }
+
+/// What these lines are filed under: a node has one voice.
+const TARGET: &str = "agent";

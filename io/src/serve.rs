@@ -33,9 +33,10 @@ pub(crate) fn try_read(view: &View, now: Instant, context: &Context, read: &Read
     }
     let blocks = read.min_index != Index(0) && read.query.blocks();
     if blocks && read.query.index(&view.snapshot) <= read.min_index {
-        let seen = read.query.hides_changes().then(|| {
-            digest(&read.query.evaluate(&view.snapshot, context, read.pretty))
-        });
+        let seen = read
+            .query
+            .hides_changes()
+            .then(|| digest(&read.query.evaluate(&view.snapshot, context, read.pretty)));
         return Answer::Later(seen);
     }
     let evaluation = read.query.evaluate(&view.snapshot, context, read.pretty);

@@ -83,7 +83,10 @@ impl Storage for FileStorage {
 
     async fn save_snapshot(&self, meta: SnapshotMeta, state: Snapshot) -> io::Result<()> {
         let dir = self.dir.join(SNAPSHOTS);
-        blocking(move || snapshot::save(&dir, meta.configuration.to_bytes(), meta.last, state.records())).await
+        blocking(move || {
+            snapshot::save(&dir, meta.configuration.to_bytes(), meta.last, state.records())
+        })
+        .await
     }
 }
 

@@ -1,5 +1,7 @@
 //! A server that is crashed again and again.
 
+#![allow(clippy::print_stderr)] // A seed that fails must be named.
+
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
 

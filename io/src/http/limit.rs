@@ -53,7 +53,8 @@ impl Drop for Admitted {
 
 /// Say why, and close.
 pub(super) async fn refuse<S: Stream>(mut stream: S) {
-    const TEXT: &str = "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
+    const TEXT: &str =
+        "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
     let answer = format!(
         "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n{TEXT}",

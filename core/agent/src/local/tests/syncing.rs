@@ -165,6 +165,7 @@ fn a_name_that_another_node_has_is_left_alone() {
         store
     });
     let before = world.rows("n1");
+    assert_eq!(before.services.len(), 1, "removed in the first exchange");
     world.service(r#"{"Name":"web"}"#);
     world.pass(600);
     assert_eq!(world.rows("n1"), before);

@@ -157,7 +157,8 @@ fn write_entry(json: &mut Json, key: &[u8], entry: &Entry) {
     json.raw(r#","Value":"#);
     json.base64(entry.value());
     if let Some(session) = entry.session() {
-        json.raw(&format!(r#","Session":"{session}""#));
+        json.raw(r#","Session":"#);
+        json.uuid(session.0);
     }
     json.raw(r#","CreateIndex":"#);
     json.number(entry.create().0);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tribune_base::id::Index;
+use tribune_base::id::{Index, Uuid};
 use tribune_base::json;
 use tribune_state::{Check, Instance, Node, Service, ServiceAddress, Weights};
 
@@ -36,7 +36,25 @@ impl Json {
 
     /// A string.
     pub(crate) fn string(&mut self, text: &str) {
-        json::string_into(text, &mut self.out);
+        // Names and addresses have nothing to escape, and are most of what is written.
+        if !text.bytes().all(|it| PLAIN[usize::from(it)]) {
+            return json::string_into(text, &mut self.out);
+        }
+        self.out.reserve(text.len() + 2);
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// An identifier, as a string.
+    pub(crate) fn uuid(&mut self, id: Uuid) {
+        let mut text = *b"\"00000000-0000-0000-0000-000000000000\"";
+        let mut rest = id.0;
+        for at in text.iter_mut().rev().filter(|it| **it == b'0') {
+            *at = b"0123456789abcdef"[(rest & 0xf) as usize];
+            rest >>= 4;
+        }
+        self.out.extend_from_slice(&text);
     }
 
     /// A string of any bytes. What is not UTF-8 is replaced, as the original does.
@@ -105,6 +123,17 @@ impl Json {
         self.raw(brackets[1]);
     }
 }
+
+/// The bytes that stand for themselves in a string: ASCII without what must be escaped.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    plain
+};
 
 /// `[...]`.
 pub(crate) const ARRAY: [&str; 2] = ["[", "]"];
@@ -246,10 +275,10 @@ pub(crate) fn weights(json: &mut Json, weights: Weights) {
 
 /// The beginning of a row that starts with a node's id.
 fn node_id(json: &mut Json, node: &Node) {
+    json.raw(r#"{"ID":"#);
     match node.id {
-        // Nothing in it to escape.
-        Some(id) => json.raw(&format!(r#"{{"ID":"{id}""#)),
-        None => json.raw(r#"{"ID":"""#),
+        Some(id) => json.uuid(id.0),
+        None => json.raw(r#""""#),
     }
 }
 
@@ -273,5 +302,26 @@ fn numbers() {
         let mut json = Json::with_capacity(0);
         json.signed(value);
         assert_eq!(json.finish(), value.to_string().into_bytes());
+    }
+}
+
+#[test]
+fn identifiers_look_as_everywhere() {
+    for value in [0, 1, u128::MAX, 0x40e4_a748_2192_161a_0510_9bf5_9fe9_50b5] {
+        let mut json = Json::with_capacity(0);
+        json.uuid(Uuid(value));
+        assert_eq!(json.finish(), format!("\"{}\"", Uuid(value)).into_bytes());
+    }
+}
+
+#[test]
+fn the_short_way_to_write_a_string_is_the_same() {
+    for it in '\0'..='\u{2100}' {
+        let text = format!("a{it}b");
+        let mut json = Json::with_capacity(0);
+        json.string(&text);
+        let mut want = Vec::new();
+        json::string_into(&text, &mut want);
+        assert_eq!(json.finish(), want, "{it:?}");
     }
 }

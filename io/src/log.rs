@@ -49,7 +49,7 @@ fn report_agent(event: &agent::Event) {
             error!(target: TARGET, id, reason, "definition refused");
         }
         Event::TagsAdopted { service } => {
-            debug!(target: TARGET, service, "tags adopted from the catalog")
+            debug!(target: TARGET, service, "tags adopted from the catalog");
         }
         Event::ServiceForgotten { service } => {
             info!(target: TARGET, service, "service that is not registered here removed from the catalog");

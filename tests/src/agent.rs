@@ -58,7 +58,8 @@ impl Agent {
         let dir = scratch();
         let mut all = vec!["agent".to_owned(), "-node=n1".to_owned()];
         all.extend(arguments.iter().map(|it| (*it).to_owned()));
-        if !arguments.contains(&"-dev") {
+        let placed = arguments.iter().any(|it| *it == "-dev" || it.starts_with("-data-dir"));
+        if !placed {
             all.push(format!("-data-dir={}", dir.join("data").display()));
         }
         all.push(format!("-http-port={http}"));
@@ -153,7 +154,21 @@ impl Agent {
     ///
     /// The connection's.
     pub fn try_call(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Response> {
-        let mut stream = TcpStream::connect(self.http)?;
+        Self::call_at(self.http, method, path, body)
+    }
+
+    /// One request to whoever answers HTTP at `http`, for threads that have no agent in hand.
+    ///
+    /// # Errors
+    ///
+    /// The connection's.
+    pub fn call_at(
+        http: SocketAddr,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let mut stream = TcpStream::connect(http)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -255,7 +270,9 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace member");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "tribune-server"]).current_dir(root);
+        // The whole workspace, so that features are unified as `cargo test --workspace` unifies
+        // them and nothing is built twice.
+        build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root);
         assert!(build.status().expect("cargo runs").success(), "the binary does not build");
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

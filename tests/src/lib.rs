@@ -4,3 +4,5 @@
 //! to talk to it is [`agent`]; everything else is in `tests/`.
 
 pub mod agent;
+pub mod dns;
+pub mod web;

@@ -62,6 +62,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &[
             "bytes",
             "clap",
+            "comfy-table",
             "http-body-util",
             "hyper",
             "hyper-util",

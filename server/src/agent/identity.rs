@@ -19,7 +19,9 @@ pub(super) fn node_id(dir: Option<&Path>, config: &Config) -> Result<NodeId, Fai
         Some(text) => {
             let id = text.trim().parse::<Uuid>();
             Some(NodeId(id.map_err(|it| {
-                failed(&format!("{it}. Write this node's id there, or remove the file to get a new one"))
+                failed(&format!(
+                    "{it}. Write this node's id there, or remove the file to get a new one"
+                ))
             })?))
         }
         None => None,

@@ -50,8 +50,8 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
 
     let (meta, store) = newest_snapshot(&dir.join(SNAPSHOTS))?;
     let (events, wal_events) = mpsc::unbounded_channel();
-    let (wal, recovered) = MappedWal::open(&dir.join(LOG), Options::default(), events)
-        .map_err(|it| in_dir(&it))?;
+    let (wal, recovered) =
+        MappedWal::open(&dir.join(LOG), Options::default(), events).map_err(|it| in_dir(&it))?;
     let covered = meta.as_ref().map_or(0, |it| it.last.index.0);
     if covered + 1 < recovered.first.0 {
         return Err(in_dir(&format!(

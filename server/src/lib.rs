@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod base64;
 pub mod cli;
 pub mod config;
 pub mod log;

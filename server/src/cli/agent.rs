@@ -243,3 +243,40 @@ const FLAGS: &[(&str, &str)] = &[
     ("ui-content-path", "ui_content_path"),
     ("ui-dir", "ui_dir"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::shim::{Line, translate};
+
+    fn parsed(line: &str) -> Agent {
+        let root = Command::new("t").subcommand(Agent::augment_args(Command::new("agent")));
+        let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        let Line::Run(words) = translate(&root, &args) else { panic!("{line}") };
+        let matches = root.try_get_matches_from(words).unwrap();
+        Agent::from_arg_matches(matches.subcommand().unwrap().1).unwrap()
+    }
+
+    #[test]
+    fn flags_become_configuration() {
+        let agent = parsed(
+            "agent -dev -server=false -bootstrap -http-port 8501 -dns-port=-1 -retry-join a \
+             -retry-join b -node-meta rack:1 -node-meta row:2 -retry-interval 5s -hcl a=1 -hcl b=2",
+        );
+        let want = serde_json::json!({
+            "server": false, "bootstrap": true, "ports": { "http": 8501, "dns": -1 },
+            "retry_join": ["a", "b"], "node_meta": { "rack": "1", "row": "2" },
+            "retry_interval": "5s",
+        });
+        assert_eq!(agent.flags, want);
+        assert!(agent.dev);
+        assert_eq!(agent.fragments, ["a=1", "b=2"]);
+    }
+
+    #[test]
+    fn files_and_directories_stay_in_order() {
+        let agent = parsed("agent -config-file 1 -config-dir=2 -config-file 3 -config-format hcl");
+        assert_eq!(agent.paths, ["1", "2", "3"].map(PathBuf::from));
+        assert!(matches!(agent.format, Some(Language::Hcl)));
+    }
+}

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tribune_base::id::NodeId;
-use tribune_base::json;
 
 use super::address::Addresses;
 use super::host::Host;
 use super::merge::Settings;
 use super::runtime::{Check, Config, Leave, Level, Log, ScriptChecks};
 use super::source::Problem;
+use crate::base64;
 
 /// Looks at settings and remembers what is wrong with them.
 #[derive(Debug)]
@@ -289,14 +289,14 @@ impl Checker<'_> {
     /// Gossip is not encrypted yet; a key that could not even be used is wrong today.
     fn check_encrypt(&mut self) {
         let Some(text) = self.settings.some_text("encrypt") else { return };
-        let message = match json::base64_decode(text) {
-            Err(at) => format!("encrypt has invalid key: illegal base64 data at input byte {at}"),
+        let reason = match base64::decode(text) {
+            Err(error) => error.to_string(),
             Ok(key) if ![16, 24, 32].contains(&key.len()) => {
-                "encrypt has invalid key: key size must be 16, 24 or 32 bytes".to_owned()
+                "key size must be 16, 24 or 32 bytes".to_owned()
             }
             Ok(_) => return,
         };
-        self.complain("encrypt", message);
+        self.complain("encrypt", format!("encrypt has invalid key: {reason}"));
     }
 
     fn check_default_policy(&mut self) {

@@ -222,7 +222,7 @@ fn mistakes_read_like_the_originals() {
             "'check_update_interval' expected type 'string', got unconvertible type 'int'",
         ),
         (
-            "dns_config { service_ttl { a = \"x\" } }",
+            "dns_config {\n service_ttl { a = \"x\" }\n}",
             "dns_config.service_ttl[\"a\"]: invalid duration: \"x\": time: invalid duration \"x\"",
         ),
         (

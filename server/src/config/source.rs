@@ -217,3 +217,61 @@ const DEV: &str = r#"
         suspicion_mult = 3
     }
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with these files, as long as the value lives.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let name = format!("tribune-{name}-{}", std::process::id());
+            let folder = Self(std::env::temp_dir().join(name));
+            fs::create_dir_all(folder.0.join("inner.hcl")).unwrap();
+            files.iter().for_each(|(name, text)| fs::write(folder.0.join(name), text).unwrap());
+            folder
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_directory_is_read_in_the_order_of_names() {
+        let folder = Folder::new(
+            "order",
+            &[
+                ("b.json", r#"{ "node_name": "b", "data_dir": "/nowhere", "retry_join": ["b"] }"#),
+                ("a.hcl", "node_name = \"a\"\nretry_join = [\"a\"]\nbind_addr = \"127.0.0.1\""),
+                ("c.txt", "not read"),
+                ("inner.hcl/d.hcl", "node_name = \"d\""),
+            ],
+        );
+        let mut sources = Sources::new(None);
+        sources.path(&folder.0);
+        let config = sources.build(&Host::default()).unwrap();
+        assert_eq!((config.node_name.as_str(), config.join.retry_join.len()), ("b", 2));
+        assert_eq!(config.join.retry_join, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = Folder::new("unreadable", &[("c.txt", "server = true"), ("d.json", "{")]);
+        let (text, json) = (folder.0.join("c.txt"), folder.0.join("d.json"));
+        let mut sources = Sources::new(None);
+        [&PathBuf::from("/nowhere.hcl"), &text, &json].iter().for_each(|it| sources.path(it));
+        let Err(BuildError::Unreadable(problems)) = sources.build(&Host::default()) else {
+            panic!("there is nothing to read");
+        };
+        let origins: Vec<_> = problems.iter().map(|it| it.origin.as_str()).collect();
+        let (text, json) = (text.to_str().unwrap(), json.to_str().unwrap());
+        assert_eq!(origins, ["/nowhere.hcl", text, json]);
+        assert_eq!(problems[0].message, "no such file or directory");
+        assert!(problems[1].message.starts_with("file must have a .hcl or .json extension"));
+    }
+}

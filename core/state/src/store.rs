@@ -207,7 +207,10 @@ impl Snapshot {
 
     /// One key. Its topic is [`Topic::Kv`].
     pub fn kv_get(&self, key: &[u8]) -> (Index, Option<&kv::Entry>) {
-        (self.kv.index_of(key), self.kv.get(key))
+        match self.kv.get(key) {
+            Some(entry) => (entry.modify(), Some(entry)),
+            None => (self.kv.index_of(key), None),
+        }
     }
 
     /// Whether any deletion is remembered: whether there is anything to reap.

@@ -31,7 +31,7 @@ use tribune_base::rng::Rng;
 use tribune_state::Snapshot;
 
 pub use self::wire::{Responder, Transport};
-use crate::net::{Net, Udp as _};
+use crate::net::{Listener as _, Net, Udp};
 
 /// Where answers come from.
 pub trait Source: Send + Sync + 'static {
@@ -81,8 +81,32 @@ impl Server {
         Ok(Self { addr, _tasks: tasks })
     }
 
+    /// Answer at `addr` over TCP only: for who answers packets elsewhere, with [`serve_udp`].
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened at.
+    pub async fn start_tcp<N: Net, S: Source>(
+        net: &N,
+        addr: SocketAddr,
+        source: Arc<S>,
+        seed: u64,
+    ) -> io::Result<Self> {
+        let listener = net.listen(addr).await?;
+        let addr = listener.local_addr()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tcp::serve(listener, source, seed));
+        Ok(Self { addr, _tasks: tasks })
+    }
+
     /// Where it answers.
     pub const fn local_addr(&self) -> SocketAddr {
         self.addr
     }
+}
+
+/// Answer what comes in by `socket`, for ever. In a thread of its own, with a runtime of its own,
+/// no packet waits for another thread to be woken.
+pub async fn serve_udp<U: Udp, S: Source>(socket: U, source: Arc<S>, seed: u64) {
+    udp::serve(socket, Responder::new(source, seed)).await;
 }

@@ -1,17 +1,20 @@
 //! Where clients connect.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 use tribune_api::dns;
 use tribune_api::plan::{Consistency, Context};
 use tribune_base::rng::Rng;
-use tribune_io::dns::{Server as DnsServer, Source};
+use tribune_io::dns::{self as dns_server, Server as DnsServer, Source};
 use tribune_io::handle::NodeHandle;
 use tribune_io::http::{self, Api};
 use tribune_io::net::{Net as _, TokioNet};
@@ -55,12 +58,17 @@ impl Edge {
             allow_stale: config.dns.allow_stale,
         });
         let mut rng = Rng::stream(seed, "edge");
-        let sockets = std::thread::available_parallelism().map_or(1, usize::from);
+        let sockets = thread::available_parallelism().map_or(1, usize::from);
         let mut dns = Vec::new();
         for addr in &config.dns_listen {
+            let failed = |it: io::Error| cannot_listen("DNS", addr, "ports.dns", &it);
             let source = Arc::clone(&catalog);
-            let server = DnsServer::start(&TokioNet, *addr, sockets, source, rng.draw()).await;
-            dns.push(server.map_err(|it| cannot_listen("DNS", addr, "ports.dns", &it))?);
+            let tcp = DnsServer::start_tcp(&TokioNet, *addr, source, rng.draw()).await;
+            dns.push(tcp.map_err(failed)?);
+            for _ in 0..sockets {
+                let source = Arc::clone(&catalog);
+                answer_packets(*addr, source, rng.draw()).await.map_err(failed)?;
+            }
             info!(address = %addr, "Started DNS server");
         }
         Ok(Self { http, _dns: dns })
@@ -70,6 +78,26 @@ impl Edge {
     pub(super) async fn drained(mut self) {
         while self.http.join_next().await.is_some() {}
     }
+}
+
+/// Answer packets at `addr` in a thread of its own, for as long as the process lives. The kernel
+/// spreads packets over all sockets of an address.
+async fn answer_packets(addr: SocketAddr, source: Arc<Catalog>, seed: u64) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (bound, result) = oneshot::channel();
+    thread::Builder::new().name("dns".into()).spawn(move || {
+        runtime.block_on(async move {
+            match TokioNet.bind(addr).await {
+                Ok(socket) => {
+                    // Nobody listens if the agent stops at this very moment.
+                    let _ = bound.send(Ok(()));
+                    dns_server::serve_udp(socket, source, seed).await;
+                }
+                Err(error) => _ = bound.send(Err(error)),
+            }
+        });
+    })?;
+    result.await.unwrap_or_else(|_| Err(io::Error::other("the thread ended")))
 }
 
 async fn listen_http(

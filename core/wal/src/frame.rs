@@ -75,7 +75,7 @@ pub(crate) fn read_first(bytes: &[u8], at: Position, chain: u32) -> Option<Frame
 
 /// The checksum of `bytes` standing at `at`, continued from `chain`.
 pub(crate) fn checksum(chain: u32, at: Position, bytes: &[u8]) -> u32 {
-    // The enumerator proves its worth by finding what happens without one of these.
+    // The tests prove their worth by finding what happens without one of these.
     #[cfg(test)]
     let (chain, at, bytes) = crate::tests::mistake::plant(chain, at, bytes);
 

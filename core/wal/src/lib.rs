@@ -69,7 +69,7 @@
 //! | --- | --- | --- |
 //! | before the sync of a flush, any sectors missing | a frame, or a commit, that is not valid | nothing of the flush was confirmed; whole batches at its beginning may survive, and the caller treats them as written |
 //! | the commit is there, a sector before it is not | the chain breaks there | as above; the commit's `synced` ends before the break, so it is no evidence |
-//! | old frames behind new ones, from before an earlier crash | the chain does not continue | a prefix is never followed by another history |
+//! | old frames behind new ones, because an earlier tail was not cleared | the chain does not continue | a second line of defence: see what the caller owes |
 //! | recycled segment, any remains | wrong number in every checksum | remains are never valid; old commits swear only to what is before the break |
 //! | flush over two segments, the second part survives alone | `previous` does not match | no evidence: cut in the first, remove the second |
 //! | new segment's directory entry lost | it is not there | assumption 5: then nothing in it was confirmed |
@@ -78,7 +78,7 @@
 //! | number shown twice or out of order | — | ignored: a directory has each name once |
 //! | rot before the last flush | break, then a commit that swears past it | damage, with the segment's file and the offset |
 //! | rot in the zeros behind the end | remains | cut |
-//! | crash while the tail is being cleared | the same end | clearing touches only what is behind the end |
+//! | crash while the tail is being cleared | the same end, or one further on, if zeros completed what garbage had broken | clearing touches only what is behind the end, and nobody was told yet where that is |
 //! | crash while old segments are removed, oldest first, each confirmed | the log begins later | the caller compares [`Recovered::first`] with its snapshot |
 //! | written by a newer release | another `version` in a valid start | damage of its own kind |
 //!
@@ -86,9 +86,15 @@
 //!
 //! 1. Refuse to go on if there is [`Damage`]. Its text says what to do.
 //! 2. Sync the segments before calling anything recovered durable: it may come from memory.
-//! 3. If it is torn, clear the tail's segment behind [`Tail::position`], sync, and remove all later
-//!    segments, before the first append.
-
+//! 3. If it is torn, before the first append: remove all segments behind the tail's, the newest
+//!    first and each confirmed, because a log may begin with any segment and must not begin with
+//!    one of those; then clear the tail's own behind [`Tail::position`], and sync.
+//! 4. If there is room for it, append an empty batch and sync, before anything recovered is relied
+//!    on: it vouches for what was found.
+//!
+//! Clearing is not a courtesy. The chain rejects remains behind another history, but a lost frame
+//! that is written again, byte for byte, would bring back what once followed it.
+//!
 //! # Snapshot files
 //!
 //! They use the same frames, chained from zero, as segment number zero, which no log has:

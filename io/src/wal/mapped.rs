@@ -104,7 +104,8 @@ impl MappedWal {
 
         let end = recovered.tail.position();
         let ahead = end.segment.next();
-        for id in ids.into_iter().filter(|it| end.segment < *it) {
+        // The newest first: what is left after a crash must not look like a log that begins late.
+        for id in ids.into_iter().rev().filter(|it| end.segment < *it) {
             // The one that was prepared can stay if nothing was written to it.
             if recovered.torn || ahead < id {
                 files.remove(id).map_err(failed(&dir.join(id.to_string())))?;

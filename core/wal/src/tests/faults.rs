@@ -200,6 +200,33 @@ fn without_the_segments_number_a_renamed_log_would_pass() {
     });
 }
 
+/// The first batch of a flush is lost in a crash, the second stays behind. The next life, whose
+/// owner clears nothing, writes a batch of the same length over the hole. Returns how many entries
+/// are believed.
+fn entries_before_remains() -> usize {
+    let mut before = Tail::default();
+    let mut old = Vec::new();
+    before.begin(SegmentId(1), &mut old);
+    before.append(&[hard_state(1)], &mut old);
+    let at = old.len();
+    let mut tail = before;
+    tail.append(&[entry(Index(1))], &mut old);
+    tail.append(&[entry(Index(2))], &mut old);
+
+    let mut new = Vec::new();
+    let payload = Bytes::from("another".repeat(8));
+    let another = Record::Entry(Entry { index: Index(1), term: Term(2), payload });
+    before.append(&[another], &mut new);
+    old[at..at + new.len()].copy_from_slice(&new);
+    recover(&[(SegmentId(1), Bytes::from(old))]).entries.len()
+}
+
+#[test]
+fn without_the_chain_remains_would_pass() {
+    assert_eq!(entries_before_remains(), 1);
+    assert_eq!(mistake::with(Mistake::Unchained, entries_before_remains), 2);
+}
+
 #[test]
 fn another_release_is_named() {
     let log = Log::new();

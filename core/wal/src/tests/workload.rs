@@ -95,24 +95,23 @@ impl World {
     }
 
     /// The machine comes back with `files`; recovery said `recovered`, which is the truth as of
-    /// `moment`. A careless owner does not clear the tail.
+    /// `moment`. Its owner does what the format asks for.
     pub(super) fn restart(
         &mut self,
         files: BTreeMap<SegmentId, Vec<u8>>,
         recovered: &Recovered,
         moment: usize,
-        careless: bool,
     ) {
         self.disk = Disk { files, ..Disk::default() };
         self.tail = recovered.tail;
         self.history.truncate(moment + 1);
         self.begins = recovered.segments.iter().copied().collect();
         let end = self.tail.position();
-        if !careless {
-            clear(&mut self.disk.files, end);
-        }
-        self.confirmed = moment;
+        clear(&mut self.disk.files, end);
         self.tail.synced();
+        self.confirmed = moment;
+        self.mark();
+        self.sync(&mut Vec::new());
     }
 
     /// One flush: a few batches, durable together. `crash` sees the disk at every step of it.
@@ -200,7 +199,7 @@ impl World {
     ) -> Result<(), E> {
         let len = len.max(self.habits.segment_len);
         if self.disk.files.get(&id).is_some_and(|it| len <= it.len()) {
-            return Ok(()); // Left over from a careless restart, remains and all.
+            return Ok(());
         }
         let mut bytes = vec![0; len];
         if self.habits.recycles && !self.remains.is_empty() {

@@ -53,6 +53,14 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         self.0.get(key)
     }
 
+    /// The key equal to `key` as it stands in the map, and its value.
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get_key_value(key).map(|(key, value)| (key, value))
+    }
+
     /// Whether there is a value at `key`.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

@@ -127,9 +127,7 @@ impl Kv {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
-        let from = (Bound::Included(key), Bound::Unbounded);
-        let (Row(entry), ()) = self.rows.range::<_, [u8]>(from).next()?;
-        (entry.key() == key).then_some(entry)
+        self.rows.get_key_value(key).map(|(Row(entry), ())| entry)
     }
 
     pub(crate) fn list<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a Entry> {

@@ -6,6 +6,7 @@ mod convert;
 mod limit;
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,12 +83,7 @@ where
 }
 
 /// Serve one connection until either side closes it, or until `stop` and the answer it waits for.
-async fn serve<S: Stream>(
-    stream: S,
-    from: SocketAddr,
-    api: Arc<Api>,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn serve<S: Stream>(stream: S, from: SocketAddr, api: Arc<Api>, stop: watch::Receiver<bool>) {
     let date = api.date;
     let remote = Some(from.ip());
     let service = service_fn(move |request| {
@@ -100,14 +96,21 @@ async fn serve<S: Stream>(
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let served = tokio::select! {
-        biased;
-        served = connection.as_mut() => served,
-        _ = stop.changed() => {
+    let mut watcher = stop.clone();
+    let mut stopped = pin!(watcher.changed());
+    let (mut asked, mut stopping) = (false, false);
+    // Not a `select!`: that would look for `stop` at every step of every connection, and all of them
+    // would meet at one lock. Having looked once is enough to be woken.
+    let served = poll_fn(|cx| {
+        let look = !stopping && (!asked || stop.has_changed().unwrap_or(true));
+        if look && stopped.as_mut().poll(cx).is_ready() {
+            stopping = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
+        asked = true;
+        connection.as_mut().poll(cx)
+    })
+    .await;
     if let Err(error) = served {
         debug!(%from, %error, "connection ended");
     }

@@ -58,7 +58,7 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get_key_value(key).map(|(key, value)| (key, value))
+        self.0.get_key_value(key)
     }
 
     /// Whether there is a value at `key`.

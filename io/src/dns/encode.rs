@@ -6,7 +6,7 @@
 //! library.
 
 use hickory_proto::op::Query;
-use tribune_api::dns::{Owner, Rcode, Record, RecordData};
+use tribune_api::dns::{Owner, Record, RecordData};
 
 /// Writes one message at the end of a buffer.
 #[derive(Debug)]
@@ -325,12 +325,6 @@ struct Hash(u32);
 impl Hash {
     const fn place(self) -> usize {
         (self.0 ^ self.0 >> 16) as usize % PLACES
-    }
-}
-
-impl From<Rcode> for Header {
-    fn from(rcode: Rcode) -> Self {
-        Self { rcode: rcode as u8, ..Self::default() }
     }
 }
 

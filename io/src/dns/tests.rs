@@ -305,7 +305,10 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
     let good = (0..names.len(), 0..kinds.len(), any::<Option<u16>>()).prop_map(
         move |(name, kind, edns)| {
             let message = question(names[name], kinds[kind].into());
-            let message = edns.map_or(message.clone(), |it| with_edns(message, it));
+            let message = match edns {
+                Some(len_max) => with_edns(message, len_max),
+                None => message,
+            };
             message.to_vec().unwrap()
         },
     );

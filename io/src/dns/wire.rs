@@ -161,8 +161,7 @@ fn write(
     fits(Section::Additional, &mut writer, &answer.additionals);
 
     if let Some(edns) = &sender.edns {
-        let rcode_high = if sender.version_unknown { BADVERS >> 4 } else { 0 };
-        let rcode_high = u8::try_from(rcode_high).unwrap_or(0);
+        let rcode_high = if sender.version_unknown { BADVERS_HIGH } else { 0 };
         writer.opt(edns.len_max, rcode_high, edns.dnssec_ok, edns.subnet.as_deref());
     }
     // Over TCP there is nowhere to go from here, so the bit would say nothing.
@@ -250,8 +249,9 @@ const ROW_LEN_MIN: usize = 16;
 /// An OPT row without options.
 const OPT_LEN: usize = 11;
 
-/// The response code of an unknown version of EDNS (RFC 6891, section 9).
-const BADVERS: u16 = 16;
+/// The response code of an unknown version of EDNS is 16 (RFC 6891, section 9): its low bits are
+/// zero, and these are the high ones.
+const BADVERS_HIGH: u8 = 1;
 
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;

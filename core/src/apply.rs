@@ -59,14 +59,14 @@ impl Envelope {
 impl Node {
     /// Commit a client's command.
     pub(crate) fn write(&mut self, id: RequestId, write: Write) {
-        if self.no_space.is_some() {
+        if self.no_space {
             return self.reply(id, Error::DiskFull.into());
         }
         let Write { command, answer, pretty } = write;
         match self.propose(command, Proposer::Client(id)) {
             Ok(()) => {
                 let pending = Pending::Commit { answer, pretty };
-                self.ledger.wait(id, pending, tribune_base::time::Instant::NEVER);
+                self.ledger.wait(id, pending, self.now + self.config.write_max);
             }
             Err(error) => self.reply(id, Error::from(error).into()),
         }
@@ -142,7 +142,7 @@ impl Node {
         if role == Role::Leader {
             // Entries up to here may be our predecessors' and not yet applied: until they are, this
             // server knows less than what was acknowledged.
-            self.reign = Some(Reign::new(term, self.raft.last().index));
+            self.reign = Some(Reign::new(self.raft.last().index));
             self.establish();
             return;
         }

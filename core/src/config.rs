@@ -39,6 +39,10 @@ pub struct Config {
     pub agent: tribune_agent::Config,
     /// How long a request is held while nobody leads.
     pub hold_max: Duration,
+    /// How long a write may wait for a quorum before its client is told that nobody knows.
+    pub write_max: Duration,
+    /// Requests that may wait at once, blocking queries included. More are refused.
+    pub requests_max: usize,
     /// How long the answer to a registration is held back until the catalog shows it.
     pub settle_max: Duration,
     /// How long a deleted key's index is remembered, so that it never goes backwards.

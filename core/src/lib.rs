@@ -16,8 +16,9 @@
 //!
 //! 1. Feed any number of inputs, then drain [`Node::poll_output`] until it is `None`. Inputs fed
 //!    together share their consequences: one log batch, one message to each peer.
-//! 2. Outputs are independent of each other. Perform them in any order and at the same time, but
-//!    publish [`Node::view`] before a reply leaves: who has read an acknowledgement may read again.
+//! 2. Outputs are independent of each other: perform them in any order and at the same time. What
+//!    is shown is not an output: publish [`Node::view`] after every drain that changed
+//!    [`Node::shown`], before a reply leaves. Who has read an acknowledgement may read again.
 //! 3. `now` never goes backwards.
 //! 4. Every output that asks for something is answered by an input; an answer that never comes is a
 //!    crash, not an error.
@@ -47,4 +48,4 @@ pub use input::{Call, Input};
 pub use node::{Node, Restored};
 pub use output::{Output, Serve};
 pub use request::RequestId;
-pub use view::View;
+pub use view::{Shown, View};

@@ -26,6 +26,7 @@ impl Node {
             Some(change) => {
                 let deadline = self.now + self.config.settle_max;
                 self.ledger.wait(id, Pending::Settling { change, response }, deadline);
+                self.settle();
             }
         }
         if leaves {
@@ -35,6 +36,9 @@ impl Node {
 
     /// Answer those whose change is safe.
     pub(crate) fn settle(&mut self) {
+        if !self.ledger.waits_for_settling() {
+            return;
+        }
         let local = &self.local;
         let settled = |it: &Pending| match it {
             Pending::Settling { change, .. } => {
@@ -74,7 +78,7 @@ impl Node {
 
     fn sync(&mut self, id: SyncId, commands: Vec<Command>) {
         let proposed = self.leads()
-            && self.no_space.is_none()
+            && !self.no_space
             && self.propose(Command::Batch(commands), Proposer::Sync(id)).is_ok();
         if !proposed {
             self.local.synced(self.now, id, Err(SyncFailed));

@@ -20,7 +20,7 @@ use crate::input::{Call, Input};
 use crate::leader::Reign;
 use crate::output::Output;
 use crate::request::{Ledger, Pending, RequestId};
-use crate::view::View;
+use crate::view::{Shown, View};
 
 /// One server. See the [crate documentation](crate) for the contract.
 #[derive(Debug)]
@@ -34,8 +34,11 @@ pub struct Node {
     /// What this server does because it leads. `None` while it does not.
     pub(crate) reign: Option<Reign>,
     pub(crate) rng: tribune_base::rng::Rng,
-    /// Why the log takes no more, if it does not.
-    pub(crate) no_space: Option<String>,
+    /// Whether the log takes no more.
+    pub(crate) no_space: bool,
+    /// The last entry of the two newest snapshots, older first. The log from the older one on is
+    /// kept: if the newer one turns out to be damaged, the two together are as good.
+    snapshots: (Index, Index),
     /// Invariant: never behind what `Output::Commit` said.
     pub(crate) applied: Index,
     pub(crate) now: Instant,
@@ -81,7 +84,8 @@ impl Node {
             ledger: Ledger::default(),
             reign: None,
             rng: tribune_base::rng::Rng::stream(seed, "node"),
-            no_space: None,
+            no_space: false,
+            snapshots: (applied, applied),
             now,
             outputs: VecDeque::new(),
             config,
@@ -99,15 +103,17 @@ impl Node {
             Input::Raft { from, message } => self.raft.step(now, from, message),
             Input::Persisted(seq) => self.raft.persisted(now, seq),
             Input::NoSpace(advice) => {
-                self.outputs.push_back(Output::Event(Event::NoSpace { advice: advice.clone() }));
-                self.no_space = Some(advice);
+                self.outputs.push_back(Output::Event(Event::NoSpace { advice }));
+                self.no_space = true;
             }
             Input::Space => {
-                self.no_space = None;
+                self.no_space = false;
                 self.outputs.push_back(Output::Event(Event::Space));
+                self.local.retry_sync(now);
             }
             Input::SnapshotSaved(meta) => {
                 let index = meta.last.index;
+                self.snapshots = (self.snapshots.1, index);
                 self.raft.snapshot_saved(now, meta);
                 self.outputs.push_back(Output::Event(Event::SnapshotSaved { index }));
             }
@@ -147,6 +153,18 @@ impl Node {
         self.outputs.pop_front()
     }
 
+    /// Tells views apart: whenever [`view`](Self::view) shows something else, this is another.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            applied: self.applied,
+            term: self.raft.term(),
+            leads: self.leads(),
+            leader: self.raft.leader(),
+            lease_until: self.raft.lease_until(),
+            leader_contact: self.raft.leader_contact(),
+        }
+    }
+
     /// What may be read of this node from now on without asking it.
     pub fn view(&self) -> View {
         let established = self.reign.as_ref().is_some_and(Reign::is_established);
@@ -156,7 +174,6 @@ impl Node {
         let voters = servers.members().filter(|id| servers.is_voter(*id));
         View {
             snapshot: self.store.snapshot(),
-            term: self.raft.term(),
             leads: established,
             lease_until: self.raft.lease_until().filter(|_| established),
             leader_addr: leader.and_then(addr),
@@ -204,6 +221,7 @@ impl Node {
                 self.outputs.push_back(Output::SaveSnapshot { meta, snapshot });
             }
             raft::Output::ForgetLog { through } => {
+                let through = through.min(self.snapshots.0);
                 self.outputs.push_back(Output::ForgetLog { through });
             }
             raft::Output::ReadSnapshot { .. }
@@ -215,6 +233,9 @@ impl Node {
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
+        if self.config.requests_max <= self.ledger.len() {
+            return self.reply(id, Error::Overloaded.into());
+        }
         match call {
             Call::Write(_) if !self.leads() => self.hold(id, call),
             Call::Write(write) => self.write(id, write),
@@ -245,8 +266,13 @@ impl Node {
                 Pending::Leader(_) | Pending::Confirmation(_) | Pending::Apply { .. } => {
                     self.reply(id, Error::NoClusterLeader.into());
                 }
-                Pending::Settling { response, .. } => self.reply(id, response),
-                Pending::Commit { .. } | Pending::Change(_) | Pending::Rendering(_) => {
+                // The catalog may take its time. The disk may not: what is not on it would not survive.
+                Pending::Settling { change, response } => {
+                    let saved = self.local.is_settled(change).saved;
+                    self.reply(id, if saved { response } else { Error::Timeout.into() });
+                }
+                Pending::Commit { .. } => self.reply(id, Error::Timeout.into()),
+                Pending::Change(_) | Pending::Rendering(_) => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }
             }
@@ -277,6 +303,7 @@ impl Node {
     fn check_invariants(&self) {
         assert!(self.applied <= self.raft.commit());
         assert!(self.store.index() <= self.applied);
+        debug_assert_eq!(self.ledger.count_changes(), self.watches.len());
     }
 }
 

@@ -12,7 +12,8 @@ use tribune_state::Snapshot;
 use crate::event::Event;
 use crate::request::RequestId;
 
-/// One thing for the shell to do. None needs another to happen first.
+/// One thing for the shell to do. None needs another to happen first; replies and renderings need
+/// the view to be published, which is no output.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // A snapshot is a handful of pointers; boxing them buys nothing.
 pub enum Output {

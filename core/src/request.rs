@@ -79,11 +79,16 @@ pub(crate) struct Ledger {
     deadlines: BTreeSet<(Instant, RequestId)>,
     /// Invariant: every client here is a `Pending::Commit`, or cancelled.
     proposed: BTreeMap<LogId, Proposer>,
+    /// How many of `pending` are a `Pending::Apply`, and how many a `Pending::Settling`: a commit
+    /// must not look through everybody to find that nobody waits for it.
+    applying: usize,
+    settling: usize,
 }
 
 impl Ledger {
     /// Note that `id` waits for something, until `deadline`.
     pub(crate) fn wait(&mut self, id: RequestId, pending: Pending, deadline: Instant) {
+        self.count(&pending, 1);
         let before = self.pending.insert(id, (pending, deadline));
         assert!(before.is_none(), "{id:?} waits for two things");
         if deadline != Instant::NEVER {
@@ -95,7 +100,31 @@ impl Ledger {
     pub(crate) fn take(&mut self, id: RequestId) -> Option<Pending> {
         let (pending, deadline) = self.pending.remove(&id)?;
         self.deadlines.remove(&(deadline, id));
+        self.count(&pending, -1);
         Some(pending)
+    }
+
+    fn count(&mut self, pending: &Pending, change: isize) {
+        let count = match pending {
+            Pending::Apply { .. } => &mut self.applying,
+            Pending::Settling { .. } => &mut self.settling,
+            Pending::Leader(_)
+            | Pending::Commit { .. }
+            | Pending::Confirmation(_)
+            | Pending::Change(_)
+            | Pending::Rendering(_) => return,
+        };
+        *count = count.strict_add_signed(change);
+    }
+
+    /// Whether anybody waits for the state to catch up.
+    pub(crate) fn waits_for_apply(&self) -> bool {
+        self.applying != 0
+    }
+
+    /// Whether anybody waits for this agent's own changes.
+    pub(crate) fn waits_for_settling(&self) -> bool {
+        self.settling != 0
     }
 
     /// The requests that wait for what `wanted` says, in the order they came.
@@ -117,6 +146,16 @@ impl Ledger {
     /// Everybody whose command is not committed yet. It may still be, but not under our eyes.
     pub(crate) fn abandon_proposed(&mut self) -> Vec<Proposer> {
         std::mem::take(&mut self.proposed).into_values().collect()
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many wait for a change.
+    pub(crate) fn count_changes(&self) -> usize {
+        self.pending.values().filter(|(it, _)| matches!(it, Pending::Change(_))).count()
     }
 
     /// The requests whose deadline has passed.

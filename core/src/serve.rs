@@ -61,6 +61,9 @@ impl Node {
 
     /// The state has advanced: those who waited for that may look.
     pub(crate) fn caught_up(&mut self) {
+        if !self.ledger.waits_for_apply() {
+            return;
+        }
         let applied = self.applied;
         let ready = |it: &Pending| matches!(it, Pending::Apply { index, .. } if *index <= applied);
         for id in self.ledger.waiting(ready) {
@@ -135,7 +138,7 @@ impl Node {
     pub(crate) fn unchanged(&mut self, ids: Vec<RequestId>, index: Index) {
         for id in ids {
             let Some(Pending::Rendering(mut waiting)) = self.ledger.take(id) else { continue };
-            waiting.read.min_index = waiting.read.min_index.max(index);
+            waiting.read.min_index = index;
             if waiting.patience <= self.now {
                 self.serve([(id, waiting)], true);
             } else {

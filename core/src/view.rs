@@ -2,7 +2,7 @@
 
 use tribune_api::http::{Effective, ReadMeta};
 use tribune_api::plan::Consistency;
-use tribune_base::id::{Index, Term};
+use tribune_base::id::{Index, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 use tribune_state::Snapshot;
 
@@ -14,8 +14,6 @@ use tribune_state::Snapshot;
 pub struct View {
     /// The state.
     pub snapshot: Snapshot,
-    /// The current term.
-    pub term: Term,
     /// Whether this server leads.
     pub leads: bool,
     /// Until when no other server can lead (Raft dissertation, section 6.4.1). `None` unless this
@@ -27,6 +25,18 @@ pub struct View {
     pub leader_contact: Option<Instant>,
     /// Where the servers are that vote.
     pub peers: Vec<String>,
+}
+
+/// What a view depends on. Two views of one node with the same are the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(missing_docs)] // The fields are those of the view, and of consensus.
+pub struct Shown {
+    pub applied: Index,
+    pub term: Term,
+    pub leads: bool,
+    pub leader: Option<ServerId>,
+    pub lease_until: Option<Instant>,
+    pub leader_contact: Option<Instant>,
 }
 
 impl View {

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use tribune_agent::ServiceDefinition;
+use tribune_api::agent::AgentCall;
 use tribune_api::http::Response;
 use tribune_api::plan::{Consistency, Query, Read, Write, WriteAnswer};
 use tribune_base::id::{Index, NodeId, Uuid};
@@ -21,6 +23,8 @@ struct Server {
     replies: BTreeMap<RequestId, Response>,
     serves: Vec<Serve>,
     next_id: u64,
+    /// Registrations do not become durable.
+    slow_files: bool,
 }
 
 impl Server {
@@ -43,6 +47,8 @@ impl Server {
             raft: tribune_raft::Config::lan(1),
             agent: tribune_agent::Config::new("n1", id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),
+            write_max: Duration::from_secs(30),
+            requests_max: 65_536,
             settle_max: Duration::from_millis(500),
             tombstone_ttl: Duration::from_secs(900),
             started: WallTime(0),
@@ -55,6 +61,7 @@ impl Server {
             replies: BTreeMap::new(),
             serves: Vec::new(),
             next_id: 0,
+            slow_files: false,
         };
         server.drain();
         server
@@ -89,8 +96,17 @@ impl Server {
                     assert_eq!(before, None, "{id:?} was answered twice");
                 }
                 Output::Serve(serve) => self.serves.push(serve),
-                Output::Save { seq, .. } => self.node.handle(self.now, Input::Saved(seq)),
-                _ => {}
+                Output::Save { seq, .. } if !self.slow_files => {
+                    self.node.handle(self.now, Input::Saved(seq));
+                }
+                Output::Save { .. }
+                | Output::Send { .. }
+                | Output::SaveSnapshot { .. }
+                | Output::ForgetLog { .. }
+                | Output::RunCheck { .. }
+                | Output::StopCheck { .. }
+                | Output::Event(_)
+                | Output::Stop => {}
             }
         }
     }
@@ -126,6 +142,12 @@ impl Server {
             },
             seen: None,
         })
+    }
+
+    fn register(&mut self, json: &str) -> RequestId {
+        let definition = ServiceDefinition::from_json(json.as_bytes()).unwrap();
+        let definition = Box::new(definition);
+        self.ask(Call::Agent(AgentCall::RegisterService { definition, replace_checks: false }))
     }
 
     /// The ids served since the last look, one list for each evaluation.
@@ -265,4 +287,68 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     let accepted = server.put("a", "3");
     server.settle();
     assert_eq!(server.replies[&accepted].status, 200);
+}
+
+#[test]
+fn a_change_that_nobody_waits_for_is_shown() {
+    let mut server = Server::leader();
+    let registered =
+        server.register(r#"{"Name": "web", "Check": {"TTL": "10s", "Status": "passing"}}"#);
+    server.settle();
+    assert_eq!(server.replies[&registered].status, 200);
+    let before = server.node.shown();
+    server.wait(Duration::from_secs(11));
+    server.settle();
+    assert_ne!(server.node.shown(), before, "the catalog says critical now");
+}
+
+#[test]
+fn a_registration_is_acknowledged_when_it_is_durable_and_shown() {
+    let mut server = Server::leader();
+    let id = server.register(r#"{"Name": "web"}"#);
+    assert_eq!(server.replies.get(&id), None, "the catalog does not show it");
+    server.settle();
+    assert_eq!(server.replies[&id].status, 200);
+
+    // The catalog may take its time ...
+    let id = server.register(r#"{"Name": "db"}"#);
+    server.wait(Duration::from_secs(1));
+    assert_eq!(server.replies[&id].status, 200);
+    server.settle();
+
+    // ... the disk may not: what is not on it would not survive.
+    server.slow_files = true;
+    let id = server.register(r#"{"Name": "cache"}"#);
+    server.settle();
+    assert_eq!(server.replies.get(&id), None);
+    server.wait(Duration::from_secs(1));
+    assert_eq!(server.replies[&id].status, 500);
+}
+
+#[test]
+fn a_write_that_finds_no_quorum_is_told_so() {
+    let mut server = Server::leader();
+    let id = server.put("a", "1");
+    server.wait(Duration::from_secs(31));
+    assert_eq!(server.replies[&id].status, 500);
+    // What comes of it later is nobody's business any more.
+    server.settle();
+    assert_eq!(server.node.view().snapshot.kv_get(b"a").1.unwrap().value(), b"1");
+}
+
+#[test]
+fn who_leaves_while_the_answer_is_rendered_is_forgotten() {
+    let mut server = Server::leader();
+    server.put("a", "1");
+    server.settle();
+    let index = server.index_of(b"a");
+    let id = server.watch("a", index);
+    server.put("a", "2");
+    server.settle();
+    assert_eq!(server.served(), [vec![id]]);
+    server.input(Input::Cancel(id));
+    server.input(Input::Unchanged { ids: vec![id], index });
+    server.put("a", "3");
+    server.settle();
+    assert_eq!(server.served(), Vec::<Vec<_>>::new());
 }

@@ -16,7 +16,7 @@ use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
 use tribune_api::plan::Context;
 use tribune_base::time::Duration;
-use tribune_core::{Input, Node, Output, RequestId, Serve};
+use tribune_core::{Input, Node, Output, RequestId, Serve, Shown};
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::Snapshot;
 
@@ -65,6 +65,8 @@ pub struct Driver<W, S, C> {
     context: Arc<Context>,
     clients: BTreeMap<RequestId, Client>,
     outputs: Vec<Output>,
+    /// What the published view shows.
+    shown: Option<Shown>,
 }
 
 /// What a [`Driver`] is made of, besides its node.
@@ -116,6 +118,7 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
             context,
             clients: BTreeMap::new(),
             outputs: Vec::new(),
+            shown: None,
         };
         (driver, handle)
     }
@@ -144,10 +147,14 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
                 }
                 // Many at once: they share one log batch.
                 _ = self.queue.recv_many(&mut messages, BATCH_MAX) => {
+                    let mut stop = false;
                     for message in messages.drain(..) {
-                        if !self.on_message(message) {
-                            return Stopped::Asked;
-                        }
+                        stop |= !self.on_message(message);
+                    }
+                    if stop {
+                        // What is decided is told.
+                        self.perform();
+                        return Stopped::Asked;
                     }
                 }
             }
@@ -183,7 +190,8 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
             }
             ToNode::Unchanged { clients, index } => {
                 let ids = clients.iter().map(|(id, _)| *id).collect();
-                self.clients.extend(clients);
+                // Those who have gone meanwhile have said so already.
+                self.clients.extend(clients.into_iter().filter(|(_, it)| !it.is_closed()));
                 self.node.handle(now, Input::Unchanged { ids, index });
             }
             ToNode::Stop => return false,
@@ -193,9 +201,7 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
 
     /// Perform everything the node asks for. True, if it asks to stop.
     fn perform(&mut self) -> bool {
-        let mut changed = false;
         while let Some(output) = self.node.poll_output() {
-            changed = true;
             // The disk is slow: it starts first.
             if let Output::Persist(batch) = &output {
                 self.wal.submit(raft_log::batch(batch));
@@ -203,11 +209,12 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
                 self.outputs.push(output);
             }
         }
-        if !changed {
-            return false;
-        }
         // Before any reply leaves: who has read an acknowledgement may read again.
-        self.handle.shared().view.store(Arc::new(self.node.view()));
+        let shown = self.node.shown();
+        if self.shown != Some(shown) {
+            self.shown = Some(shown);
+            self.handle.shared().view.store(Arc::new(self.node.view()));
+        }
         let mut stop = false;
         for output in std::mem::take(&mut self.outputs) {
             stop |= matches!(output, Output::Stop);
@@ -237,10 +244,11 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
             Output::Save { seq, writes } => {
                 let (storage, messages) = (self.storage.clone(), self.messages());
                 self.edge.spawn(async move {
-                    match storage.save(writes).await {
-                        Ok(()) => _ = messages.send(ToNode::Report(Input::Saved(seq))),
-                        Err(error) => error!(%error, "registrations could not be written"),
+                    while let Err(error) = storage.save(writes.clone()).await {
+                        error!(%error, "registrations could not be written; trying again");
+                        tokio::time::sleep(SAVE_RETRY).await;
                     }
+                    let _ = messages.send(ToNode::Report(Input::Saved(seq)));
                 });
             }
             Output::Event(event) => log::report(&event),
@@ -283,11 +291,12 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
     fn save_snapshot(&self, meta: SnapshotMeta, snapshot: Snapshot) {
         let (storage, messages) = (self.storage.clone(), self.messages());
         self.edge.spawn(async move {
-            match storage.save_snapshot(meta.clone(), snapshot).await {
-                Ok(()) => _ = messages.send(ToNode::Report(Input::SnapshotSaved(meta))),
-                // The log keeps everything until the next one.
-                Err(error) => error!(%error, "a snapshot could not be written"),
+            // The log keeps everything until it succeeds.
+            while let Err(error) = storage.save_snapshot(meta.clone(), snapshot.clone()).await {
+                error!(%error, "a snapshot could not be written; trying again");
+                tokio::time::sleep(SAVE_RETRY).await;
             }
+            let _ = messages.send(ToNode::Report(Input::SnapshotSaved(meta)));
         });
     }
 
@@ -295,6 +304,10 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
         self.handle.shared().messages.clone()
     }
 }
+
+/// How long to leave a disk alone that could not take a file. It is full, most likely, and an
+/// operator has read why.
+const SAVE_RETRY: Duration = Duration::from_secs(5);
 
 /// Requests taken from the queue at once. They share a log batch, and everything urgent waits for
 /// no more than these.

@@ -36,7 +36,7 @@ pub(crate) enum ToNode {
     Report(Input),
     /// A rendered answer turned out to be the one these clients already have.
     Unchanged { clients: Vec<(RequestId, Client)>, index: tribune_base::id::Index },
-    /// Stop as soon as nothing waits.
+    /// Stop: whoever still waits is told that nobody knows.
     Stop,
 }
 

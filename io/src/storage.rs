@@ -30,6 +30,21 @@ impl FileStorage {
         Self { dir: dir.into() }
     }
 
+    /// Make the folders that files will be saved in, durably: a file is only as durable as the name
+    /// of its folder.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub fn prepare(&self) -> io::Result<()> {
+        for folder in ["raft", SNAPSHOTS, "services", "checks", "checks/state"] {
+            let folder = self.dir.join(folder);
+            fs::create_dir_all(&folder)?;
+            sync_dir(folder.parent().unwrap_or(&folder))?;
+        }
+        Ok(())
+    }
+
     /// Every file in `folders`, in the order of their names.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod settings;
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -172,30 +172,50 @@ async fn serve(
     mut stopped: oneshot::Receiver<Stopped>,
 ) -> Result<Stopped, Failed> {
     let (stop, stopping) = watch::channel(false);
+    let signals = Signals::new().map_err(|it| Failed::new("signals", it));
     let edge = Edge::start(config, context, seed, &node, stopping).await;
-    let edge = edge.inspect_err(|_| node.stop())?;
-    let mut signals = Signals::new().map_err(|it| Failed::new("signals", it))?;
-    let why = loop {
+    let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
+    let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
+    let why = match until_told(&mut signals, &mut stopped).await {
+        Some(why) => why,
+        None => {
+            // Nobody new. Who is being answered is, unless it takes long: those who wait for a change
+            // may wait for hours.
+            let _ = stop.send(true);
+            tokio::select! {
+                biased;
+                _ = signals.next() => process::exit(1),
+                () = tokio::time::sleep(ANSWER_MAX) => {}
+                () = edge.drained() => {}
+            }
+            node.stop();
+            stopped.await
+        }
+    };
+    let _ = stop.send(true);
+    // What the node decided last goes out, to clients that take it.
+    let _ = tokio::time::timeout(DRAIN_MAX, edge.drained()).await;
+    why.map_err(|_| Failed::new("the node stopped", "its thread panicked; see above"))
+}
+
+/// Wait until a signal says to stop, or until the node has stopped by itself, and why.
+async fn until_told(
+    signals: &mut Signals,
+    stopped: &mut oneshot::Receiver<Stopped>,
+) -> Option<Result<Stopped, oneshot::error::RecvError>> {
+    loop {
         tokio::select! {
             biased;
-            why = &mut stopped => break why,
+            why = &mut *stopped => return Some(why),
             signal = signals.next() => match signal {
                 Signal::Interrupt | Signal::Terminate => {
                     info!(signal = signal.name(), "shutting down");
-                    node.stop();
+                    return None;
                 }
                 Signal::Hangup => warn!("reloading the configuration is not supported yet"),
             }
         }
-    };
-    let _ = stop.send(true);
-    // A second signal ends the wait for slow clients.
-    tokio::select! {
-        () = edge.drained() => {}
-        () = tokio::time::sleep(DRAIN_MAX) => {}
-        _ = signals.next() => {}
     }
-    why.map_err(|_| Failed::new("the node stopped", "its thread panicked; see above"))
 }
 
 fn edge_error(outcome: Result<Stopped, Failed>, panicked: bool) -> Result<(), Failed> {
@@ -219,6 +239,9 @@ impl tribune_io::driver::Checks for RealChecks {
         check::run(&spec, timeout).await
     }
 }
+
+/// How long requests may take that were under way when the agent was told to stop.
+const ANSWER_MAX: Duration = Duration::from_millis(300);
 
 /// How long clients may take to receive their last answers.
 const DRAIN_MAX: Duration = Duration::from_secs(5);

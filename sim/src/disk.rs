@@ -33,7 +33,6 @@ struct State {
     snapshot: Option<(SnapshotMeta, Vec<Bytes>)>,
     /// Told apart by this: what an earlier life of the host still does must not be done.
     life: u64,
-    flushes: u64,
     /// A planted bug (W05): writes are confirmed before they are durable.
     lies: bool,
 }
@@ -75,7 +74,6 @@ impl Disk {
             files: BTreeMap::new(),
             snapshot: None,
             life: 0,
-            flushes: 0,
             lies: false,
         })))
     }
@@ -110,11 +108,6 @@ impl Disk {
             Writer { disk: self.clone(), life, queue, ready, events, tail: recovered.tail };
         tokio::spawn(writer.run());
         (wal, SimStorage { disk: self.clone(), life }, found)
-    }
-
-    /// How often something was made durable.
-    pub fn flushes(&self) -> u64 {
-        self.lock().flushes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -192,7 +185,6 @@ impl State {
     }
 
     fn sync(&mut self) {
-        self.flushes += 1;
         for segment in self.segments.values_mut().filter(|it| it.dirty.start < it.dirty.end) {
             let dirty = std::mem::take(&mut segment.dirty);
             segment.synced[dirty.clone()].copy_from_slice(&segment.written[dirty]);

@@ -96,6 +96,8 @@ impl Host {
             raft,
             agent: tribune_agent::Config::new(&self.name, id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),
+            write_max: Duration::from_secs(30),
+            requests_max: 65_536,
             settle_max: Duration::from_millis(500),
             tombstone_ttl: Duration::from_secs(900),
             started: WallTime(1_700_000_000_000),

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 /// * **Acknowledged writes survive** (WA-1): a key never shows less than what was acknowledged.
 /// * **No phantom** (KV-2): it never shows more than what was attempted.
 /// * **Monotonic reads** (KV-1): it never goes back, over any number of crashes.
-/// * **Indexes never go back** (BQ-2).
+/// * **Indexes never go back** (BQ-2): not that of any one key.
 #[derive(Debug, Default)]
 pub struct Oracle {
     keys: BTreeMap<String, Known>,
-    index: u64,
 }
 
 #[derive(Debug, Default)]
@@ -19,6 +18,7 @@ struct Known {
     attempted: u64,
     acknowledged: u64,
     seen: u64,
+    index: u64,
 }
 
 impl Oracle {
@@ -46,8 +46,13 @@ impl Oracle {
         assert!(value <= known.attempted, "nobody wrote {key}={value}");
         assert!(known.seen <= value, "{key} went back from {} to {value}", known.seen);
         assert!(index != 0, "an index is never zero");
+        assert!(
+            known.index <= index,
+            "the index of {key} went back from {} to {index}",
+            known.index
+        );
         known.seen = value;
-        self.index = self.index.max(index);
+        known.index = index;
     }
 
     /// How many writes were acknowledged.

@@ -100,7 +100,7 @@ fn step_until(sim: &mut turmoil::Sim<'_>, at: Duration) {
     }
 }
 
-/// One client: write a counter, read it back, for a minute and until the last write is acknowledged
+/// One client: write a counter, read it back, for half a minute and until the last write is acknowledged
 /// and seen.
 async fn write_and_read(
     writer: u64,

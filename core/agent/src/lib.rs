@@ -16,7 +16,8 @@
 //!
 //! # The contract with the caller
 //!
-//! 1. After every call that takes `&mut self`, drain [`Local::poll_output`] until it is `None`.
+//! 1. After every call that takes `&mut self`, or after a few of them, drain
+//!    [`Local::poll_output`] until it is `None`.
 //! 2. Outputs are independent of each other. Where one must wait for another, it is held back
 //!    until the completion comes in: there is never more than one `Save`, and never more than one
 //!    of `Sync` and `ReadCatalog`, outstanding.

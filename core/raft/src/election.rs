@@ -68,6 +68,11 @@ impl Node {
     /// Nobody leads, it seems. Ask whether the others think so, too, before disturbing them.
     pub(crate) fn on_impatience(&mut self) {
         if self.configuration().is_lone_voter(self.id) {
+            // Our vote is all that is needed, and it may be on its way to a slow disk: another
+            // campaign would only make it wait for another write.
+            if matches!(self.part, Part::Candidate { .. }) {
+                return self.restart_patience();
+            }
             return self.campaign(None);
         }
         self.lose_reads();

@@ -15,7 +15,8 @@
 //!
 //! # The contract with the caller
 //!
-//! 1. After every call that takes `&mut self`, drain [`Node::poll_output`] until it is `None`.
+//! 1. After every call that takes `&mut self`, or after a few of them, drain
+//!    [`Node::poll_output`] until it is `None`.
 //! 2. Outputs are independent of each other. An answer that promises durability is not emitted
 //!    until [`Node::persisted`] has confirmed it, so the caller may send and write in any order.
 //!    Outputs of one kind come in order: batches are written, and entries applied, as they come.

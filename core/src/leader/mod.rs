@@ -3,7 +3,7 @@
 mod reconcile;
 mod tombstone;
 
-use tribune_base::id::{Index, Term};
+use tribune_base::id::Index;
 use tribune_base::time::Instant;
 
 use crate::node::Node;
@@ -19,8 +19,8 @@ pub(crate) struct Reign {
 }
 
 impl Reign {
-    /// Elected in `term`, with `since` as the entry that opens it.
-    pub(crate) fn new(_term: Term, since: Index) -> Self {
+    /// Elected, with `since` as the entry that opens the term.
+    pub(crate) fn new(since: Index) -> Self {
         Self { since, established: false, tombstones: Tombstones::default() }
     }
 
@@ -50,7 +50,7 @@ impl Reign {
 impl Node {
     /// Do what is due, if this server leads.
     pub(crate) fn do_duties(&mut self, now: Instant) {
-        if self.leads() {
+        if self.leads() && !self.no_space {
             self.reap_tombstones(now);
         }
     }

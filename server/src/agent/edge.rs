@@ -75,7 +75,7 @@ impl Edge {
     }
 
     /// Wait until every client that was being answered has its answer.
-    pub(super) async fn drained(mut self) {
+    pub(super) async fn drained(&mut self) {
         while self.http.join_next().await.is_some() {}
     }
 }

@@ -19,22 +19,25 @@ pub(super) fn node_id(dir: Option<&Path>, config: &Config) -> Result<NodeId, Fai
         Some(text) => {
             let id = text.trim().parse::<Uuid>();
             Some(NodeId(id.map_err(|it| {
-                failed(&format!(
-                    "{it}. Write this node's id there, or remove the file to get a new one"
-                ))
+                failed(&format!("{it}. Write this node's id there: `/v1/catalog/nodes` shows it"))
             })?))
         }
         None => None,
     };
     let id = match (config.node_id, kept) {
-        (Some(id), _) => id,
-        (None, Some(id)) => return Ok(id),
+        // Another id would be another server, which the cluster does not know.
+        (Some(id), Some(kept)) if id != kept => {
+            let advice = "remove node_id from the configuration, or use another data_dir";
+            return Err(failed(&format!(
+                "this directory belongs to node {kept}, not {id}: {advice}"
+            )));
+        }
+        (_, Some(kept)) => return Ok(kept),
+        (Some(id), None) => id,
         (None, None) => draw()?,
     };
-    if kept != Some(id) {
-        storage::replace(&path, id.to_string().as_bytes()).map_err(|it| failed(&it))?;
-        storage::sync_dir(path.parent().unwrap_or(&path)).map_err(|it| failed(&it))?;
-    }
+    storage::replace(&path, id.to_string().as_bytes()).map_err(|it| failed(&it))?;
+    storage::sync_dir(path.parent().unwrap_or(&path)).map_err(|it| failed(&it))?;
     Ok(id)
 }
 

@@ -11,7 +11,7 @@ use tribune_io::lock::Lock;
 use tribune_io::storage::{FileStorage, SNAPSHOTS};
 use tribune_io::wal::{Event, MappedWal, MemoryWal, Options};
 use tribune_io::{raft_log, snapshot};
-use tribune_raft::{Configuration, SnapshotMeta};
+use tribune_raft::{Configuration, Payload, SnapshotMeta};
 use tribune_state::Store;
 
 use super::{Failed, identity};
@@ -47,6 +47,8 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
     let in_dir = |why: &dyn std::fmt::Display| Failed::new("data_dir", why);
     let lock = Lock::acquire(dir).map_err(|it| in_dir(&it))?;
     let node_id = identity::node_id(Some(dir), config)?;
+    let storage = FileStorage::new(dir);
+    storage.prepare().map_err(|it| in_dir(&it))?;
 
     let (meta, store) = newest_snapshot(&dir.join(SNAPSHOTS))?;
     let (events, wal_events) = mpsc::unbounded_channel();
@@ -60,9 +62,18 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
             recovered.first
         )));
     }
+    let promised = meta.as_ref().map_or_else(Default::default, |it| it.last.term);
+    if recovered.hard_state.term < promised {
+        return Err(in_dir(&format!(
+            "the newest snapshot is of term {promised}, and the log has only heard of term {}: the \
+             log was removed or is older. Restore the data directory from a copy, as a whole",
+            recovered.hard_state.term
+        )));
+    }
     info!(entries = recovered.entries.len(), snapshot = covered, "state read back");
     let raft = raft_log::restored(&recovered, meta).map_err(|it| in_dir(&it))?;
-    let files = FileStorage::new(dir).load(&["services", "checks", "checks/state"]);
+    check_membership(&raft, node_id)?;
+    let files = storage.load(&["services", "checks", "checks/state"]);
     let (services, checks) = definitions(config)?;
     let core = tribune_core::Restored {
         store,
@@ -72,6 +83,22 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
         checks,
     };
     Ok(Restored { node_id, core, wal, wal_events, _lock: Some(lock) })
+}
+
+/// A server that its own cluster does not know would wait for a leader for ever.
+fn check_membership(raft: &tribune_raft::Restored, id: NodeId) -> Result<(), Failed> {
+    let appended = raft.entries.iter().rev().find_map(|it| match &it.payload {
+        Payload::Configuration(configuration) => Some(configuration),
+        Payload::Empty | Payload::Command(_) => None,
+    });
+    let in_force = appended.or_else(|| raft.snapshot.as_ref().map(|it| &it.configuration));
+    let Some(configuration) = in_force.filter(|it| !it.is_member(id.into())) else { return Ok(()) };
+    let members: Vec<_> = configuration.members().map(|it| NodeId::from(it).to_string()).collect();
+    let why = format!(
+        "the servers of this cluster are {}, and this is {id}: write the right id into node-id",
+        members.join(", ")
+    );
+    Err(Failed::new("data_dir", why))
 }
 
 fn newest_snapshot(dir: &Path) -> Result<(Option<SnapshotMeta>, Store), Failed> {

@@ -32,6 +32,8 @@ pub(super) fn node(config: &Config, id: NodeId, started: WallTime) -> tribune_co
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
+        write_max: WRITE_MAX,
+        requests_max: REQUESTS_MAX,
         settle_max: SETTLE_MAX,
         tombstone_ttl: TOMBSTONE_TTL,
         started,
@@ -150,6 +152,12 @@ fn shown(config: &Config) -> BTreeMap<String, Value> {
     ];
     rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
+
+/// How long a write may wait for a quorum, as the original lets it wait for a place in the log.
+const WRITE_MAX: Duration = Duration::from_secs(30);
+
+/// Requests that may wait at once: more than the watchers of a large cluster.
+const REQUESTS_MAX: usize = 262_144;
 
 /// How long the answer to a registration waits for the catalog to show it.
 const SETTLE_MAX: Duration = Duration::from_millis(500);

@@ -144,6 +144,30 @@ pub const ROUTES: &[Route] = {
     ]
 };
 
+/// The first `%` of `path` that two hexadecimal digits do not follow, and what does.
+fn broken_escape(path: &str) -> Option<&str> {
+    let digit = |it: Option<&u8>| it.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = path.as_bytes();
+    let broken =
+        |at: &usize| bytes[*at] == b'%' && !(digit(bytes.get(at + 1)) && digit(bytes.get(at + 2)));
+    let at = (0..bytes.len()).find(broken)?;
+    Some(path.get(at..at + 3).unwrap_or_else(|| &path[at..]))
+}
+
+#[test]
+fn a_broken_escape_is_found() {
+    let cases = [
+        ("/v1/kv/a%2Fb", None),
+        ("/v1/kv/p%zz", Some("%zz")),
+        ("/v1/kv/p%", Some("%")),
+        ("/v1/kv/p%2", Some("%2")),
+        ("/v1/kv/p%2ü", Some("%2ü")),
+    ];
+    for (path, want) in cases {
+        assert_eq!(broken_escape(path), want, "{path}");
+    }
+}
+
 /// What a path leads to.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
@@ -159,6 +183,10 @@ pub(crate) enum Found<'a> {
 
 /// Find the endpoint of a path that is still percent-encoded.
 pub(crate) fn find(path: &str) -> Result<Found<'_>, Error> {
+    // A client that escapes wrongly must hear of it: else its mistake becomes a key.
+    if let Some(escape) = broken_escape(path) {
+        return Err(Error::bad(format!("invalid URL escape {escape:?}")));
+    }
     let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();
     if !is_printable(&decoded) {
         return Err(Error::UnprintablePath);

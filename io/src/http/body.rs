@@ -9,12 +9,17 @@ use tribune_api::error::Error;
 use tribune_api::http::Method;
 
 /// Read a body, but not more than `max` bytes of it, whatever `Content-Length` promises.
-pub(super) async fn collect(method: Method, mut body: Incoming, max: u64) -> Result<Bytes, Error> {
+pub(super) async fn collect(
+    method: Method,
+    mut body: Incoming,
+    max: u64,
+    setting: &'static str,
+) -> Result<Bytes, Error> {
     if body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Options) {
         return Ok(Bytes::new());
     }
     let promised = body.size_hint().lower();
-    let too_large = |len| Error::BodyTooLarge { len, max, setting: "limits.kv_max_value_size" };
+    let too_large = |len| Error::BodyTooLarge { len, max, setting };
     if max < promised {
         return Err(too_large(promised));
     }

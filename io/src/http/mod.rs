@@ -93,7 +93,6 @@ async fn serve<S: Stream>(stream: S, from: SocketAddr, api: Arc<Api>, stop: watc
     let connection = http1::Builder::new()
         .title_case_headers(true) // `X-Consul-Index`, for clients that compare bytes.
         .auto_date_header(date)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut watcher = stop.clone();
@@ -125,8 +124,12 @@ async fn handle(
     let (head, body) = request.into_parts();
     let method = convert::method(&head.method);
     let is_value = head.uri.path().starts_with("/v1/kv/");
-    let body_max = if is_value { api.context.kv_value_max as u64 } else { BODY_LEN_MAX };
-    let response = match body::collect(method, body, body_max).await {
+    let (body_max, setting) = if is_value {
+        (api.context.kv_value_max as u64, "limits.kv_max_value_size")
+    } else {
+        (BODY_LEN_MAX, "This release, and no configuration,")
+    };
+    let response = match body::collect(method, body, body_max, setting).await {
         Ok(body) => {
             let request = Request {
                 method,

@@ -1,0 +1,63 @@
+//! Bytes that no client library would send, and what comes back.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tribune_tests::agent::Agent;
+
+/// Send `bytes`, and read until the agent closes or has nothing more to say.
+fn send(agent: &Agent, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(agent.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The agent may have answered and closed before it has read everything.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn what_is_no_request_is_told_so() {
+    let agent = Agent::dev();
+    let huge = format!("GET /v1/kv/a HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(2 << 20));
+    let cases: &[(&str, &str, u16)] = &[
+        ("no version", "GET /v1/kv/a\r\n\r\n", 400),
+        ("no request", "hello\r\n\r\n", 400),
+        ("a negative length", "PUT /v1/kv/a HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        ("a huge header", &huge, 431),
+        ("a broken escape", "GET /v1/kv/p%zz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+    ];
+    for (what, bytes, status) in cases {
+        let answer = send(&agent, bytes.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{what}: {answer:?}");
+    }
+    // It still serves.
+    assert_eq!(agent.put("/v1/kv/a", "1").text().trim(), "true");
+}
+
+#[test]
+fn requests_in_one_packet_are_answered_in_their_order() {
+    let agent = Agent::dev();
+    let answer = send(
+        &agent,
+        b"PUT /v1/kv/p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\none\
+          GET /v1/kv/p?raw HTTP/1.1\r\nHost: x\r\n\r\n\
+          GET /v1/kv/none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    let at = |text: &str| answer.find(text).unwrap_or_else(|| panic!("{text}: {answer}"));
+    assert!(at("true") < at("\r\n\r\none") && at("\r\n\r\none") < at("404 Not Found"), "{answer}");
+}
+
+#[test]
+fn a_value_that_is_too_large_is_refused_before_it_is_sent() {
+    let agent = Agent::dev();
+    let refused = send(
+        &agent,
+        b"PUT /v1/kv/big HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\nConnection: close\r\n\r\n",
+    );
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+    assert!(refused.contains("limits.kv_max_value_size"), "{refused}");
+}

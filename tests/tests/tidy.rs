@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "core/base",
         &[],
-        &["base64", "bytes", "hcl-rs", "imbl", "rand_xoshiro", "serde", "serde_json", "thiserror"],
+        &["base64", "bytes", "imbl", "rand_xoshiro", "serde", "serde_json", "thiserror"],
     ),
     ("core/raft", &["base"], &["bytes", "thiserror"]),
     ("core/wal", &["base"], &["bytes", "crc32fast", "thiserror"]),

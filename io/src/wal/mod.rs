@@ -22,7 +22,7 @@
 //!   is running ends, what is queued is forgotten, and both threads are gone when `drop` returns.
 //!   A clean shutdown waits for its `Persisted` events instead. A `drop` that flushed would hide
 //!   every missing flush from the simulator, whose crashes run destructors.
-//! * **Written by `pwrite`, read through a mapping** ([`segment`]): the mapping is for recovery
+//! * **Written by `pwrite`, read through a mapping** (in `segment`): the mapping is for recovery
 //!   only and gone before [`MappedWal::open`] returns, so that old segments are in nobody's memory.
 //! * **An idle writer vouches.** A second after its last flush it appends an empty batch, without
 //!   flushing it. Rot in what was confirmed before is then told from a crash (see `tribune_wal`).

@@ -43,7 +43,12 @@ pub fn run(config: Config) -> ExitCode {
         warn!("{warning}");
     }
     for key in &config.unsupported {
-        warn!(key = key.key, origin = key.origin, "this key is known but has no effect yet");
+        // Whoever wanted something closed must not have to look for the line that says it is open.
+        if key.security {
+            error!("{key}");
+        } else {
+            warn!("{key}");
+        }
     }
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,

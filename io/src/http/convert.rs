@@ -57,7 +57,9 @@ pub(super) fn response(
         let known = if meta.known_leader { "true" } else { "false" };
         headers.insert(INDEX, HeaderValue::from(meta.index.0));
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known));
-        headers.insert(LAST_CONTACT, HeaderValue::from(millis));
+        // On a leader, which answers most, this needs no memory.
+        let contact = if millis == 0 { HeaderValue::from_static("0") } else { millis.into() };
+        headers.insert(LAST_CONTACT, contact);
         if let Some(effective) = meta.effective {
             let effective = match effective {
                 Effective::Leader => "leader",

@@ -90,7 +90,7 @@ impl Node {
         if !self.leads() {
             return self.local.synced(self.now, id, Err(SyncFailed));
         }
-        let snapshot = self.store.snapshot();
+        let snapshot = self.store.view();
         let name = &self.config.name;
         let (_, services) = snapshot.node_services(name);
         let rows = CatalogRows {

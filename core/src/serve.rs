@@ -75,14 +75,12 @@ impl Node {
 
     /// Answer, or wait for a change if the client has already seen what there is.
     fn look(&mut self, id: RequestId, waiting: Waiting) {
-        let query = &waiting.read.query;
-        let blocks = waiting.read.min_index != Index(0) && query.blocks();
-        let snapshot = self.store.snapshot();
-        if blocks && query.index(&snapshot) <= waiting.read.min_index {
-            self.watches.park(WatchId(id.0), query.topic(), waiting.patience);
+        if waiting.read.waits(self.store.view()) {
+            self.watches.park(WatchId(id.0), waiting.read.query.topic(), waiting.patience);
             self.ledger.wait(id, Pending::Change(waiting), Instant::NEVER);
         } else {
-            self.serve([(id, waiting)], !blocks);
+            let anyway = waiting.read.min_index == Index(0);
+            self.serve([(id, waiting)], anyway);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use tribune_api::http::Response;
 use tribune_api::plan::{Consistency, Context, Evaluation, Query, Read};
+use tribune_base::hash::{FNV1A_START, fnv1a_from};
 use tribune_base::id::Index;
 use tribune_base::time::Instant;
 use tribune_core::{Serve, View};
@@ -31,8 +32,7 @@ pub(crate) fn try_read(view: &View, now: Instant, context: &Context, read: &Read
     if !view.satisfies(now, read.consistency) {
         return Answer::Later(None);
     }
-    let blocks = read.min_index != Index(0) && read.query.blocks();
-    if blocks && read.query.index(&view.snapshot) <= read.min_index {
+    if read.waits(&view.snapshot) {
         let seen = read
             .query
             .hides_changes()
@@ -74,9 +74,5 @@ fn response(
 
 /// FNV-1a over the answer. Not for enemies: a collision delays one wake-up until the next change.
 fn digest(evaluation: &Evaluation) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325 ^ u64::from(evaluation.status);
-    evaluation
-        .body
-        .iter()
-        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a_from(FNV1A_START ^ u64::from(evaluation.status), &evaluation.body)
 }

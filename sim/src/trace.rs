@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use tribune_base::hash::{FNV1A_START, fnv1a_from};
 use tribune_base::time::Duration;
 
 /// A run's trace. A clone writes to the same one.
@@ -21,11 +22,7 @@ impl Trace {
     pub fn note(&self, at: Duration, actor: &str, what: fmt::Arguments<'_>) {
         let line = format!("{:>12.6} {actor:<10} {what}", at.as_secs_f64());
         let mut state = self.0.lock().expect("a simulation has one thread");
-        // FNV-1a, continued from the last line's.
-        let start = state.hash ^ 0xcbf2_9ce4_8422_2325;
-        state.hash = line
-            .bytes()
-            .fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        state.hash = fnv1a_from(state.hash ^ FNV1A_START, line.as_bytes());
         state.lines.push(line);
     }
 

@@ -345,6 +345,13 @@ impl WriteAnswer {
     }
 }
 
+impl Read {
+    /// Whether the client waits for a change, and knows everything that `snapshot` shows.
+    pub fn waits(&self, snapshot: &state::Snapshot) -> bool {
+        self.min_index != Index(0) && self.query.index(snapshot) <= self.min_index
+    }
+}
+
 impl Query {
     /// What to wait on for the answer to change.
     pub fn topic(&self) -> state::Topic {
@@ -417,11 +424,6 @@ impl Query {
         };
         let body = json.finish().into();
         Evaluation { index: self.index(snapshot), status: 200, content: Content::Json, body }
-    }
-
-    /// Whether the answer has an index that can be waited on. All of these have.
-    pub const fn blocks(&self) -> bool {
-        true
     }
 
     /// Whether something may change under [`topic`](Self::topic) that the answer does not show:

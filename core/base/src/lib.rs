@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod duration;
+pub mod hash;
 pub mod hcl;
 pub mod id;
 pub mod json;

@@ -3,6 +3,7 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng};
 
+use crate::hash::fnv1a;
 use crate::time::Duration;
 
 /// A seeded generator. Not for secrets: those are drawn by the shell and arrive with a request.
@@ -17,11 +18,8 @@ impl Rng {
 
     /// A generator for one concern, independent of the others: a draw more here moves none there.
     pub fn stream(seed: u64, concern: &str) -> Self {
-        // FNV-1a: any mixing does, the generator's own seeding spreads it.
-        let hash = concern.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Self::new(seed ^ hash)
+        // Any mixing does: the generator's own seeding spreads it.
+        Self::new(seed ^ fnv1a(concern.as_bytes()))
     }
 
     /// 64 random bits.

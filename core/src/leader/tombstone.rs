@@ -47,7 +47,7 @@ impl Tombstones {
 impl Node {
     pub(super) fn reap_tombstones(&mut self, now: Instant) {
         let (applied, ttl) = (self.applied, self.config.tombstone_ttl);
-        let has_tombstones = self.store.snapshot().has_tombstones();
+        let has_tombstones = self.store.view().tombstone_count() != 0;
         let Some(reign) = &mut self.reign else { return };
         let Some(through) = reign.tombstones.advance(now, applied, ttl) else { return };
         if has_tombstones {

@@ -213,11 +213,6 @@ impl Snapshot {
         }
     }
 
-    /// Whether any deletion is remembered: whether there is anything to reap.
-    pub fn has_tombstones(&self) -> bool {
-        !self.kv.graves.is_empty() || !self.kv.tree_graves.is_empty()
-    }
-
     /// All keys that start with `prefix`, in order, each with its entry. Their topic is
     /// [`Topic::KvPrefix`].
     pub fn kv_list<'a>(

@@ -1,5 +1,6 @@
 //! The agent's rows in JSON. They look like the catalog's, but for the order of their fields.
 
+use tribune_base::hash::fnv1a;
 use tribune_state::{Check, Service};
 
 use super::Member;
@@ -93,16 +94,4 @@ fn open_service(json: &mut Json, service: &Service) {
 
 fn wanted(filter: Option<&Filter>, row: &dyn Row) -> bool {
     filter.is_none_or(|it| it.accepts(row))
-}
-
-/// A hash that is the same in every release (Fowler, Noll and Vo).
-fn fnv1a(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
-#[test]
-fn the_hash_is_the_published_one() {
-    assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-    assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
 }

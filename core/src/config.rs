@@ -31,8 +31,11 @@ pub struct Config {
     pub build_date: String,
     /// The configuration in force, as an operator may see it: names and values, secrets hidden.
     pub shown: BTreeMap<String, Value>,
-    /// Whether this server may start a cluster by itself: `bootstrap`, or `bootstrap_expect = 1`.
-    pub bootstrap: bool,
+    /// How many servers begin a cluster together. One: this server alone. Zero: it waits to be told
+    /// by one that is there already.
+    pub bootstrap_expect: u64,
+    /// Where other servers may be found, as `host:port`: asked until they answer.
+    pub join: Vec<String>,
     /// Consensus.
     pub raft: tribune_raft::Config,
     /// Local services and checks.

@@ -1,12 +1,15 @@
 //! What a node can be told.
 
+use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
 use tribune_api::plan::{Read, Write};
-use tribune_base::id::{Index, ServerId};
-use tribune_raft::{Message, PersistSeq, SnapshotMeta};
+use tribune_base::id::{Index, LogId, ServerId};
+use tribune_raft::{PersistSeq, SnapshotMeta};
+use tribune_state::Store;
 
 use crate::request::RequestId;
+use crate::wire::Wire;
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -29,13 +32,40 @@ pub enum Input {
     },
     /// These clients have been answered.
     Served(Vec<RequestId>),
-    /// A peer says something.
-    Raft {
+    /// Another server says something.
+    Message {
         /// Who.
         from: ServerId,
         /// What.
-        message: Message,
+        message: Wire,
     },
+    /// The piece of a snapshot that [`ReadSnapshot`](crate::Output::ReadSnapshot) asked for.
+    SnapshotRead {
+        /// Who it is for.
+        to: ServerId,
+        /// Which snapshot.
+        last: LogId,
+        /// Where the piece begins.
+        offset: u64,
+        /// The piece, and whether the snapshot ends with it; `None` if there is no such snapshot.
+        piece: Option<(Bytes, bool)>,
+    },
+    /// The piece of [`WriteSnapshot`](crate::Output::WriteSnapshot) is in the temporary file.
+    SnapshotWritten {
+        /// Which snapshot.
+        last: LogId,
+        /// Where the piece ends.
+        end: u64,
+    },
+    /// The snapshot of [`InstallSnapshot`](crate::Output::InstallSnapshot) is durable.
+    SnapshotInstalled {
+        /// Which snapshot.
+        last: LogId,
+        /// The state it holds.
+        store: Box<Store>,
+    },
+    /// The agent is to stop: say [`Stop`](crate::Output::Stop) when others can go on without it.
+    Stop,
     /// Every log batch up to and including this one is durable.
     Persisted(PersistSeq),
     /// The disk is full: what is proposed from now on would wait for room. The text tells an

@@ -41,6 +41,7 @@ pub mod output;
 mod request;
 mod serve;
 pub mod view;
+pub mod wire;
 
 pub use config::Config;
 pub use event::Event;
@@ -49,3 +50,4 @@ pub use node::{Node, Restored};
 pub use output::{Output, Serve};
 pub use request::RequestId;
 pub use view::{Shown, View};
+pub use wire::Wire;

@@ -160,7 +160,7 @@ impl Node {
         ];
         let mut tags: BTreeMap<_, _> =
             tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if config.bootstrap {
+        if config.bootstrap_expect == 1 {
             tags.insert("bootstrap".to_owned(), "1".to_owned());
         }
         tags
@@ -182,7 +182,7 @@ impl Node {
             (
                 "consul".to_owned(),
                 group(&[
-                    ("bootstrap", self.config.bootstrap.to_string()),
+                    ("bootstrap", (self.config.bootstrap_expect == 1).to_string()),
                     ("known_datacenters", "1".to_owned()),
                     ("leader", self.leads().to_string()),
                     ("leader_addr", leader.unwrap_or_default().to_owned()),

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
-use tribune_base::id::{Index, ServerId};
+use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::{Instant, WallTime};
 use tribune_raft as raft;
 use tribune_state::{Store, Watches};
@@ -21,6 +21,7 @@ use crate::leader::Reign;
 use crate::output::Output;
 use crate::request::{Ledger, Pending, RequestId};
 use crate::view::{Shown, View};
+use crate::wire::Wire;
 
 /// One server. See the [crate documentation](crate) for the contract.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Node {
         let snapshot = restored.raft.snapshot.as_ref();
         let applied = snapshot.map_or(Index(0), |it| it.last.index);
         let mut raft = raft::Node::new(id, config.raft.clone(), restored.raft, seed, now);
-        if config.bootstrap && fresh {
+        if config.bootstrap_expect == 1 && fresh {
             let address = format!("{}:{}", config.address, config.server_port);
             raft.bootstrap(now, raft::Configuration::of_voters([(id, address)]))
                 .expect("a server without any state can be told how to begin");
@@ -100,7 +101,13 @@ impl Node {
             Input::Cancel(id) => self.cancel(id),
             Input::Unchanged { ids, index } => self.unchanged(ids, index),
             Input::Served(ids) => self.served(ids),
-            Input::Raft { from, message } => self.raft.step(now, from, message),
+            Input::Message { from, message } => self.hear(from, message),
+            Input::SnapshotRead { to, last, offset, piece } => {
+                self.raft.snapshot_read(now, to, last, offset, piece);
+            }
+            Input::SnapshotWritten { last, end } => self.raft.snapshot_written(now, last, end),
+            Input::SnapshotInstalled { last, store } => self.installed(last, *store),
+            Input::Stop => self.outputs.push_back(Output::Stop),
             Input::Persisted(seq) => self.raft.persisted(now, seq),
             Input::NoSpace(advice) => {
                 self.outputs.push_back(Output::Event(Event::NoSpace { advice }));
@@ -207,9 +214,7 @@ impl Node {
     fn on_raft(&mut self, output: raft::Output) {
         match output {
             raft::Output::Persist(batch) => self.outputs.push_back(Output::Persist(batch)),
-            raft::Output::Send { to, message } => {
-                self.outputs.push_back(Output::Send { to, message });
-            }
+            raft::Output::Send { to, message } => self.say(to, Wire::Raft(message)),
             raft::Output::Commit(entries) => self.apply(entries),
             raft::Output::ReadReady { id, index } => self.confirmed(RequestId(id.0), index),
             raft::Output::ReadFailed { id } => self.unconfirmed(RequestId(id.0)),
@@ -224,12 +229,47 @@ impl Node {
                 let through = through.min(self.snapshots.0);
                 self.outputs.push_back(Output::ForgetLog { through });
             }
-            raft::Output::ReadSnapshot { .. }
-            | raft::Output::WriteSnapshot { .. }
-            | raft::Output::InstallSnapshot(_) => {
-                unreachable!("a server without peers sends and receives no snapshots")
+            raft::Output::ReadSnapshot { to, last, offset, len } => {
+                self.outputs.push_back(Output::ReadSnapshot { to, last, offset, len });
+            }
+            raft::Output::WriteSnapshot { last, offset, data } => {
+                self.outputs.push_back(Output::WriteSnapshot { last, offset, data });
+            }
+            raft::Output::InstallSnapshot(meta) => {
+                self.outputs.push_back(Output::InstallSnapshot(meta));
             }
         }
+    }
+
+    /// Another server says something.
+    fn hear(&mut self, from: ServerId, message: Wire) {
+        match message {
+            Wire::Raft(message) => self.raft.step(self.now, from, message),
+            Wire::Hello(_)
+            | Wire::Gather { .. }
+            | Wire::Gathered { .. }
+            | Wire::Found { .. }
+            | Wire::Welcome
+            | Wire::Propose(_)
+            | Wire::Proposed(_)
+            | Wire::Ask { .. }
+            | Wire::Answer { .. } => {}
+        }
+    }
+
+    /// Say something to another server, if it is known where that is.
+    fn say(&mut self, to: ServerId, message: Wire) {
+        if let Some(address) = self.raft.configuration().address(to) {
+            self.outputs.push_back(Output::Send { to: address.into(), message });
+        }
+    }
+
+    /// The state is another one.
+    fn installed(&mut self, last: LogId, store: Store) {
+        self.store = store;
+        self.applied = last.index;
+        self.snapshots = (last.index, last.index);
+        self.raft.snapshot_installed(self.now, last);
     }
 
     fn request(&mut self, id: RequestId, call: Call) {

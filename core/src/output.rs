@@ -1,16 +1,19 @@
 //! What a node asks of its shell.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckSpec, RunId};
 use tribune_api::http::Response;
 use tribune_api::plan::{Consistency, Query};
-use tribune_base::id::{Index, ServerId};
+use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
-use tribune_raft::{Message, Persist, SnapshotMeta};
+use tribune_raft::{Persist, SnapshotMeta};
 use tribune_state::Snapshot;
 
 use crate::event::Event;
 use crate::request::RequestId;
+use crate::wire::Wire;
 
 /// One thing for the shell to do. None needs another to happen first; replies and renderings need
 /// the view to be published, which is no output.
@@ -19,13 +22,38 @@ use crate::request::RequestId;
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted).
     Persist(Persist),
-    /// Deliver a message to a peer. Loss, duplication and reordering are all fine.
+    /// Deliver a message to another server. Loss, duplication and reordering are all fine.
     Send {
-        /// The recipient.
-        to: ServerId,
+        /// Where the recipient listens, as `host:port`.
+        to: Arc<str>,
         /// What to say.
-        message: Message,
+        message: Wire,
     },
+    /// Read a piece of a durable snapshot, then say [`SnapshotRead`](crate::Input::SnapshotRead).
+    ReadSnapshot {
+        /// Who it is for.
+        to: ServerId,
+        /// Which snapshot: the last entry it includes.
+        last: LogId,
+        /// The first byte to read.
+        offset: u64,
+        /// How many bytes, unless the snapshot ends before.
+        len: u64,
+    },
+    /// Write a piece of a snapshot into a temporary file, then say
+    /// [`SnapshotWritten`](crate::Input::SnapshotWritten). Offset zero starts a new file. Pieces
+    /// come in order and are written in order.
+    WriteSnapshot {
+        /// Which snapshot: the last entry it includes.
+        last: LogId,
+        /// Where the piece belongs.
+        offset: u64,
+        /// The piece.
+        data: Bytes,
+    },
+    /// The temporary file is complete: make it durable, make it *the* snapshot, read the state from
+    /// it and say [`SnapshotInstalled`](crate::Input::SnapshotInstalled).
+    InstallSnapshot(SnapshotMeta),
     /// Answer a client.
     Reply {
         /// Which.

@@ -43,7 +43,8 @@ impl Server {
             revision: String::new(),
             build_date: String::new(),
             shown: BTreeMap::new(),
-            bootstrap: true,
+            bootstrap_expect: 1,
+            join: Vec::new(),
             raft: tribune_raft::Config::lan(1),
             agent: tribune_agent::Config::new("n1", id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),
@@ -106,6 +107,9 @@ impl Server {
                 | Output::RunCheck { .. }
                 | Output::StopCheck { .. }
                 | Output::Event(_)
+                | Output::ReadSnapshot { .. }
+                | Output::WriteSnapshot { .. }
+                | Output::InstallSnapshot(_)
                 | Output::Stop => {}
             }
         }

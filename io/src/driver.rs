@@ -228,6 +228,9 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
             Output::Persist(_) => unreachable!("handed to the log before"),
             // A lone server has nobody to talk to.
             Output::Send { to, .. } => error!(peer = %to, "there is no way to reach this server"),
+            Output::ReadSnapshot { .. }
+            | Output::WriteSnapshot { .. }
+            | Output::InstallSnapshot(_) => error!("snapshots do not travel yet"),
             Output::Reply { id, response } => self.reply(id, response),
             Output::Serve(serve) => self.serve(serve),
             Output::SaveSnapshot { meta, snapshot } => self.save_snapshot(meta, snapshot),

@@ -23,6 +23,21 @@ pub struct Request<'a> {
     pub remote: Option<IpAddr>,
 }
 
+/// A [`Request`] that travels to another server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnedRequest {
+    /// The method.
+    pub method: Method,
+    /// The path, still percent-encoded.
+    pub path: String,
+    /// What follows the question mark, still percent-encoded; empty if there is none.
+    pub query: String,
+    /// The token, if there is one.
+    pub token: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
 /// The methods this API knows.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Method {
@@ -95,6 +110,33 @@ pub enum Effective {
     Consistent,
     /// From whatever the server had.
     Stale,
+}
+
+impl Request<'_> {
+    /// The same, on its way to another server.
+    pub fn to_owned(&self) -> OwnedRequest {
+        OwnedRequest {
+            method: self.method,
+            path: self.path.to_owned(),
+            query: self.query.to_owned(),
+            token: self.token.map(str::to_owned),
+            body: self.body.clone(),
+        }
+    }
+}
+
+impl OwnedRequest {
+    /// The request as this agent sees it. Who asked is known to the agent that it came to first.
+    pub fn as_request(&self) -> Request<'_> {
+        Request {
+            method: self.method,
+            path: &self.path,
+            query: &self.query,
+            token: self.token.as_deref(),
+            body: self.body.clone(),
+            remote: None,
+        }
+    }
 }
 
 impl Method {

@@ -1,0 +1,164 @@
+//! What servers say to each other.
+//!
+//! Messages, not calls: each may be lost, and whoever waits for an answer has a deadline of its own.
+
+use bytes::Bytes;
+use tribune_api::error::Error;
+use tribune_api::http::{OwnedRequest, Response};
+use tribune_base::id::ServerId;
+use tribune_raft as raft;
+use tribune_state::Outcome;
+
+/// One message from one server to another.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wire {
+    /// Consensus.
+    Raft(raft::Message),
+    /// Who I am, and whom I know. Said to every known address now and then.
+    Hello(Box<Hello>),
+    /// Shall we begin a cluster of exactly these servers? Said by the first of them.
+    Gather {
+        /// Everybody who is to vote, in order.
+        servers: Vec<Founder>,
+    },
+    /// Answers a [`Wire::Gather`]: yes, and to nobody else for a while.
+    Gathered {
+        /// The servers agreed to.
+        servers: Vec<Founder>,
+    },
+    /// It is agreed: this is the cluster.
+    Found {
+        /// Everybody who votes.
+        servers: Vec<Founder>,
+    },
+    /// You are to join, whatever you may have been before: listen to the leader.
+    Welcome,
+    /// Propose these commands: you lead, I do not.
+    Propose(Vec<Proposal>),
+    /// What became of them.
+    Proposed(Vec<Proposed>),
+    /// A client asks what only the leader can answer.
+    Ask {
+        /// To be returned.
+        serial: u64,
+        /// What the client asked.
+        request: OwnedRequest,
+    },
+    /// What to tell the client.
+    Answer {
+        /// Which question.
+        serial: u64,
+        /// The answer.
+        response: Box<Response>,
+    },
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// Who it is.
+    pub server: Founder,
+    /// What it is called.
+    pub name: String,
+    /// Its datacenter.
+    pub datacenter: String,
+    /// Its release, as `1.2.3`.
+    pub version: String,
+    /// The oldest and the newest version of this protocol it speaks.
+    pub protocol: (u64, u64),
+    /// How many servers it waits for before it begins a cluster; zero if it does not.
+    pub expect: u64,
+    /// Whether it has no log, and so does not know what it may have promised.
+    pub fresh: bool,
+    /// Whether the other side is to answer with its own.
+    pub wants_answer: bool,
+    /// The addresses of the servers it knows.
+    pub known: Vec<String>,
+}
+
+/// A server and where it is.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Founder {
+    /// Who.
+    pub id: ServerId,
+    /// Where it listens for other servers, as `host:port`.
+    pub address: String,
+}
+
+/// A command on its way to the leader.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proposal {
+    /// To be returned. Never used twice by one sender.
+    pub serial: u64,
+    /// A [`Command`](tribune_state::Command), encoded.
+    pub command: Bytes,
+}
+
+/// What became of a [`Proposal`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proposed {
+    /// Which.
+    pub serial: u64,
+    /// Its outcome, or why there is none.
+    pub result: Result<Outcome, Rejected>,
+}
+
+/// Why a proposal has no outcome.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Rejected {
+    /// This server does not lead. Nothing was proposed: ask another.
+    #[error("this server does not lead")]
+    NotLeader,
+    /// More waits than the quorum keeps up with. Nothing was proposed: back off.
+    #[error("the quorum does not keep up")]
+    Overloaded,
+    /// The leader's log cannot grow. Nothing was proposed.
+    #[error("the leader's log cannot grow")]
+    DiskFull,
+    /// Proposed, and then leadership was lost: nobody knows.
+    #[error("leadership was lost")]
+    LeadershipLost,
+    /// These bytes are no command this release knows. Nothing was proposed.
+    #[error("the command is unknown")]
+    Unknown,
+}
+
+/// Which of two streams to a peer a message travels on, so that what is long does not delay what is
+/// urgent.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Lane {
+    /// Small, and late if it waits.
+    Urgent,
+    /// Anything that may be long.
+    Bulk,
+}
+
+impl Wire {
+    /// The stream this belongs on.
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::Raft(raft::Message::InstallSnapshot { .. }) | Self::Answer { .. } => Lane::Bulk,
+            Self::Raft(_)
+            | Self::Hello(_)
+            | Self::Gather { .. }
+            | Self::Gathered { .. }
+            | Self::Found { .. }
+            | Self::Welcome
+            | Self::Propose(_)
+            | Self::Proposed(_)
+            | Self::Ask { .. } => Lane::Urgent,
+        }
+    }
+}
+
+impl From<Rejected> for Error {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::NotLeader => Self::NoClusterLeader,
+            Rejected::Overloaded => Self::Overloaded,
+            Rejected::DiskFull => Self::DiskFull,
+            Rejected::LeadershipLost => Self::LeadershipLost,
+            Rejected::Unknown => Self::bad("the leader does not know this command; upgrade it"),
+        }
+    }
+}

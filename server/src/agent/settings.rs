@@ -29,7 +29,7 @@ pub(super) fn node(config: &Config, id: NodeId, started: WallTime) -> tribune_co
         build_date: "1970-01-01T00:00:01Z".to_owned(),
         shown: shown(config),
         bootstrap_expect: u64::from(config.bootstrap_expect),
-        join: config.start_join.iter().chain(&config.retry_join).cloned().collect(),
+        join: join(config),
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
@@ -52,6 +52,23 @@ fn raft(config: &Config) -> tribune_raft::Config {
         trailing_entries_max: config.raft.trailing_logs,
         ..timing
     }
+}
+
+/// Where other servers may be found. Addresses without a port are those of the LAN pool, where
+/// servers listen for each other as well.
+fn join(config: &Config) -> Vec<String> {
+    let port = config.ports.serf_lan;
+    let addresses = config.join.start_join.iter().chain(&config.join.retry_join);
+    addresses.map(|it| with_port(it, port)).collect()
+}
+
+/// `host:port`, where only `host` may be given: a name, an address, or an address in brackets.
+fn with_port(address: &str, port: u16) -> String {
+    if address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return format!("[{address}]:{port}");
+    }
+    let has_port = address.rsplit_once(':').is_some_and(|(_, it)| it.parse::<u16>().is_ok());
+    if has_port { address.to_owned() } else { format!("{address}:{port}") }
 }
 
 fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
@@ -165,3 +182,18 @@ const SETTLE_MAX: Duration = Duration::from_millis(500);
 
 /// How long a deleted key's index is remembered, as the original does.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(15 * 60);
+
+#[test]
+fn an_address_to_join_has_a_port_in_the_end() {
+    let cases = [
+        ("10.0.0.1", "10.0.0.1:8301"),
+        ("10.0.0.1:9", "10.0.0.1:9"),
+        ("n1.example.com", "n1.example.com:8301"),
+        ("::1", "[::1]:8301"),
+        ("[::1]", "[::1]:8301"),
+        ("[::1]:9", "[::1]:9"),
+    ];
+    for (address, want) in cases {
+        assert_eq!(with_port(address, 8_301), want, "{address}");
+    }
+}

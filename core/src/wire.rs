@@ -2,10 +2,12 @@
 //!
 //! Messages, not calls: each may be lost, and whoever waits for an answer has a deadline of its own.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
-use tribune_base::id::ServerId;
+use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
 use tribune_state::Outcome;
 
@@ -70,8 +72,14 @@ pub struct Hello {
     pub expect: u64,
     /// Whether it has no log, and so does not know what it may have promised.
     pub fresh: bool,
+    /// Whether it is on its way out of the cluster.
+    pub leaving: bool,
     /// Whether the other side is to answer with its own.
     pub wants_answer: bool,
+    /// Its port in the LAN pool.
+    pub lan_port: u16,
+    /// What members are told about it: names and values.
+    pub tags: BTreeMap<String, String>,
     /// The addresses of the servers it knows.
     pub known: Vec<String>,
 }
@@ -99,8 +107,8 @@ pub struct Proposal {
 pub struct Proposed {
     /// Which.
     pub serial: u64,
-    /// Its outcome, or why there is none.
-    pub result: Result<Outcome, Rejected>,
+    /// Its place in the log and its outcome, or why there is none.
+    pub result: Result<(Index, Outcome), Rejected>,
 }
 
 /// Why a proposal has no outcome.

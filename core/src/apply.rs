@@ -4,14 +4,17 @@ use bytes::Bytes;
 use tribune_api::error::Error;
 use tribune_api::plan::Write;
 use tribune_base::codec::{self, Reader, Writer};
+use tribune_base::id::Index;
 use tribune_base::time::WallTime;
 use tribune_raft::{Entry, Payload, ProposeError, Role};
 use tribune_state::{Command, DecodeError, Outcome};
 
 use crate::event::Event;
+use crate::forward::outcomes;
 use crate::leader::Reign;
 use crate::node::Node;
-use crate::request::{Pending, Proposer, RequestId};
+use crate::request::{Held, Pending, Proposer, RequestId};
+use crate::wire::Rejected;
 
 /// What a log entry holds: a command, and when its leader proposed it.
 ///
@@ -30,10 +33,14 @@ pub struct Envelope {
 impl Envelope {
     /// As it stands in the log.
     pub fn encode(&self) -> Bytes {
-        let command = self.command.encode();
+        Self::wrap(self.stamp, &self.command.encode())
+    }
+
+    /// The same, of a command that is encoded already.
+    pub(crate) fn wrap(stamp: WallTime, command: &[u8]) -> Bytes {
         let mut writer = Writer::with_capacity(command.len() + 16);
-        writer.u64(1, self.stamp.0);
-        writer.present_bytes(2, &command);
+        writer.u64(1, stamp.0);
+        writer.present_bytes(2, command);
         writer.finish()
     }
 
@@ -62,13 +69,20 @@ impl Node {
         if self.no_space {
             return self.reply(id, Error::DiskFull.into());
         }
-        let Write { command, answer, pretty } = write;
-        match self.propose(command, Proposer::Client(id)) {
-            Ok(()) => {
+        let (answer, pretty) = (write.answer, write.pretty);
+        match self.raft.propose(self.now, Envelope::wrap(self.wall(), &write.command.encode())) {
+            Ok(at) => {
+                self.ledger.propose(at, Proposer::Client(id));
                 let pending = Pending::Commit { answer, pretty };
                 self.ledger.wait(id, pending, self.now + self.config.write_max);
             }
-            Err(error) => self.reply(id, Error::from(error).into()),
+            // Somebody else is about to lead.
+            Err(ProposeError::Transferring | ProposeError::NotLeader { .. }) => {
+                self.hold(id, Held::Write(write));
+            }
+            Err(error @ ProposeError::Overloaded { .. }) => {
+                self.reply(id, Error::from(error).into());
+            }
         }
     }
 
@@ -101,18 +115,27 @@ impl Node {
                         self.touch(touch);
                     }
                     if let Some(proposer) = self.ledger.committed(entry.id) {
-                        self.tell(proposer, applied.outcome);
+                        self.tell(proposer, entry.id.index, applied.outcome);
                     }
                 }
-                Payload::Empty | Payload::Configuration(_) => {}
+                Payload::Configuration(_) => {
+                    self.configured();
+                    if let Some(Proposer::Client(id)) = self.ledger.committed(entry.id)
+                        && let Some(Pending::Reconfigure(response)) = self.ledger.take(id)
+                    {
+                        self.reply(id, response);
+                    }
+                }
+                Payload::Empty => {}
             }
         }
         self.caught_up();
+        self.release_synced();
         self.establish();
     }
 
     /// Tell whoever proposed a command what came of it.
-    fn tell(&mut self, proposer: Proposer, outcome: Outcome) {
+    fn tell(&mut self, proposer: Proposer, index: Index, outcome: Outcome) {
         match proposer {
             Proposer::Client(id) => {
                 if let Some(Pending::Commit { answer, pretty }) = self.ledger.take(id) {
@@ -120,13 +143,10 @@ impl Node {
                 }
             }
             Proposer::Sync(id) => {
-                let outcomes = match outcome {
-                    Outcome::Batch(outcomes) => outcomes,
-                    Outcome::Done(_) | Outcome::Refused(_) | Outcome::Ignored => vec![outcome],
-                };
-                self.local.synced(self.now, id, Ok(outcomes));
+                self.local.synced(self.now, id, Ok(outcomes(outcome)));
                 self.settle();
             }
+            Proposer::Server { from, serial } => self.result(from, serial, Ok((index, outcome))),
             Proposer::Duty => {}
         }
     }
@@ -139,6 +159,7 @@ impl Node {
         leader: Option<tribune_base::id::ServerId>,
     ) {
         self.outputs.push_back(crate::Output::Event(Event::RoleChanged { role, term, leader }));
+        self.abandon_forwards();
         if role == Role::Leader {
             // Entries up to here may be our predecessors' and not yet applied: until they are, this
             // server knows less than what was acknowledged.
@@ -157,13 +178,21 @@ impl Node {
                 Proposer::Sync(id) => {
                     self.local.synced(self.now, id, Err(tribune_agent::SyncFailed));
                 }
+                Proposer::Server { from, serial } => {
+                    self.result(from, serial, Err(Rejected::LeadershipLost));
+                }
                 Proposer::Duty => {}
             }
         }
+        if self.other_leader().is_some() {
+            self.local.retry_sync(self.now);
+            self.release_held();
+        }
+        self.go_on_leaving();
     }
 
     /// Take up office, once everything committed before it is applied.
-    fn establish(&mut self) {
+    pub(crate) fn establish(&mut self) {
         let Some(reign) = &mut self.reign else { return };
         if reign.is_established() || self.applied < reign.since() {
             return;

@@ -1,7 +1,9 @@
 //! Who a node is, and how patient it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
@@ -23,6 +25,8 @@ pub struct Config {
     pub serf_wan_port: u16,
     /// The datacenter.
     pub datacenter: String,
+    /// What the API needs to know of the configuration.
+    pub context: Arc<Context>,
     /// The release, as `1.2.3`.
     pub version: String,
     /// The revision it was built from.

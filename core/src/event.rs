@@ -1,7 +1,7 @@
 //! What an operator may want to know. Core knows no logger; the shell turns these into lines.
 
 use tribune_base::id::{Index, ServerId, Term};
-use tribune_raft::Role;
+use tribune_raft::{Change, Role};
 
 /// Something worth a line in the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +19,23 @@ pub enum Event {
     Established {
         /// The term.
         term: Term,
+    },
+    /// This server and others have begun a cluster.
+    Founded {
+        /// How many they are.
+        servers: usize,
+    },
+    /// This server may join the cluster that there is.
+    Welcomed,
+    /// Who belongs to the cluster changes.
+    MembersChanged {
+        /// How.
+        change: Change,
+    },
+    /// The state was replaced by the leader's.
+    SnapshotInstalled {
+        /// The last entry in it.
+        index: Index,
     },
     /// A snapshot of the state is durable.
     SnapshotSaved {

@@ -31,14 +31,18 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+mod bootstrap;
 pub mod config;
 pub mod event;
+mod forward;
 pub mod input;
 mod leader;
+mod leave;
 mod local;
 pub mod node;
 pub mod output;
 mod request;
+mod roster;
 mod serve;
 pub mod view;
 pub mod wire;
@@ -49,5 +53,5 @@ pub use input::{Call, Input};
 pub use node::{Node, Restored};
 pub use output::{Output, Serve};
 pub use request::RequestId;
-pub use view::{Shown, View};
+pub use view::{Freshness, Shown, View};
 pub use wire::Wire;

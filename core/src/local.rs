@@ -9,6 +9,7 @@ use tribune_base::time::Instant;
 use tribune_state::Command;
 
 use crate::event::Event;
+use crate::leader::split;
 use crate::node::Node;
 use crate::output::Output;
 use crate::request::{Pending, Proposer, RequestId};
@@ -16,7 +17,9 @@ use crate::request::{Pending, Proposer, RequestId};
 impl Node {
     /// A client asks about this agent itself, or changes what it offers.
     pub(crate) fn agent_call(&mut self, id: RequestId, call: AgentCall) {
-        let leaves = matches!(call, AgentCall::Leave);
+        if matches!(call, AgentCall::Leave) {
+            return self.leave(id);
+        }
         let facts = self.facts();
         let (response, change) =
             tribune_api::agent::perform(call, &mut self.local, &facts, self.now);
@@ -28,9 +31,6 @@ impl Node {
                 self.ledger.wait(id, Pending::Settling { change, response }, deadline);
                 self.settle();
             }
-        }
-        if leaves {
-            self.outputs.push_back(Output::Stop);
         }
     }
 
@@ -47,6 +47,10 @@ impl Node {
             }
             Pending::Leader(_)
             | Pending::Commit { .. }
+            | Pending::Forward(_)
+            | Pending::Asked
+            | Pending::Reconfigure(_)
+            | Pending::Leave
             | Pending::Confirmation(_)
             | Pending::Apply { .. }
             | Pending::Change(_)
@@ -77,9 +81,12 @@ impl Node {
     }
 
     fn sync(&mut self, id: SyncId, commands: Vec<Command>) {
-        let proposed = self.leads()
-            && !self.no_space
-            && self.propose(Command::Batch(commands), Proposer::Sync(id)).is_ok();
+        let command = Command::Batch(commands);
+        if let Some(leader) = self.other_leader() {
+            return self.forward(leader, &command, Proposer::Sync(id));
+        }
+        let proposed =
+            self.leads() && !self.no_space && self.propose(command, Proposer::Sync(id)).is_ok();
         if !proposed {
             self.local.synced(self.now, id, Err(SyncFailed));
         }
@@ -87,7 +94,9 @@ impl Node {
 
     /// The agent wants to compare itself with the catalog.
     fn read_catalog(&mut self, id: SyncId) {
-        if !self.leads() {
+        // A follower's state will do: what it does not show yet is written again, which changes
+        // nothing.
+        if !self.leads() && self.other_leader().is_none() {
             return self.local.synced(self.now, id, Err(SyncFailed));
         }
         let snapshot = self.store.view();
@@ -112,12 +121,11 @@ impl Node {
     fn facts(&self) -> NodeFacts {
         let config = &self.config;
         let address = config.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let member = |name: String, port| Member {
-            name,
-            address,
-            port,
-            tags: self.member_tags(),
-            status: MemberStatus::Alive,
+        let members = self.members();
+        let wan = |it: &Member| Member {
+            name: format!("{}.{}", it.name, config.datacenter),
+            port: config.serf_wan_port,
+            ..it.clone()
         };
         NodeFacts {
             node: config.name.clone(),
@@ -131,18 +139,45 @@ impl Node {
             address,
             tagged_addresses: config.agent.tagged_addresses.clone(),
             meta: config.agent.meta.clone(),
-            members: vec![member(config.name.clone(), config.serf_lan_port)],
-            members_wan: vec![member(
-                format!("{}.{}", config.name, config.datacenter),
-                config.serf_wan_port,
-            )],
+            members_wan: members.iter().map(wan).collect(),
+            members,
             config: config.shown.clone(),
             stats: self.stats(),
         }
     }
 
+    /// The servers of this datacenter, by name.
+    fn members(&self) -> Vec<Member> {
+        let config = &self.config;
+        let own = Member {
+            name: config.name.clone(),
+            address: config.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            port: config.serf_lan_port,
+            tags: self.member_tags(),
+            status: MemberStatus::Alive,
+        };
+        let others = self.roster.servers().map(|(_, it)| Member {
+            name: it.hello.name.clone(),
+            address: split(&it.hello.server.address)
+                .0
+                .parse()
+                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            port: it.hello.lan_port,
+            tags: it.hello.tags.clone(),
+            status: match (it.is_alive(self.now), it.hello.leaving) {
+                (true, false) => MemberStatus::Alive,
+                (true, true) => MemberStatus::Leaving,
+                (false, true) => MemberStatus::Left,
+                (false, false) => MemberStatus::Failed,
+            },
+        });
+        let mut members: Vec<_> = others.chain([own]).collect();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        members
+    }
+
     /// What this agent says of itself to the others of its pool.
-    fn member_tags(&self) -> BTreeMap<String, String> {
+    pub(crate) fn member_tags(&self) -> BTreeMap<String, String> {
         let config = &self.config;
         let tags = [
             ("acls", "0".to_owned()),

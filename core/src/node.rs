@@ -9,17 +9,22 @@ use std::collections::VecDeque;
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
+use tribune_api::plan::Write;
 use tribune_base::id::{Index, LogId, ServerId};
-use tribune_base::time::{Instant, WallTime};
+use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_raft as raft;
 use tribune_state::{Store, Watches};
 
+use crate::bootstrap::Newcomer;
 use crate::config::Config;
 use crate::event::Event;
+use crate::forward::Forwards;
 use crate::input::{Call, Input};
 use crate::leader::Reign;
+use crate::leave::Leave;
 use crate::output::Output;
-use crate::request::{Ledger, Pending, RequestId};
+use crate::request::{Held, Ledger, Pending, RequestId};
+use crate::roster::Roster;
 use crate::view::{Shown, View};
 use crate::wire::Wire;
 
@@ -32,6 +37,14 @@ pub struct Node {
     pub(crate) watches: Watches,
     pub(crate) local: Local,
     pub(crate) ledger: Ledger,
+    pub(crate) roster: Roster,
+    pub(crate) forwards: Forwards,
+    /// Set, while this server may not take part in consensus.
+    pub(crate) newcomer: Option<Newcomer>,
+    /// Set, once it is on its way out.
+    pub(crate) leave: Option<Leave>,
+    /// When those who wait for a leader try again anyway.
+    retry: Instant,
     /// What this server does because it leads. `None` while it does not.
     pub(crate) reign: Option<Reign>,
     pub(crate) rng: tribune_base::rng::Rng,
@@ -74,9 +87,16 @@ impl Node {
             raft.bootstrap(now, raft::Configuration::of_voters([(id, address)]))
                 .expect("a server without any state can be told how to begin");
         }
+        let newcomer = (raft.last().index == Index(0)).then(Newcomer::default);
+        let mut rng = tribune_base::rng::Rng::stream(seed, "node");
         let mut local = Local::new(config.agent.clone(), seed, now);
         local.restore(now, restored.files, restored.services, restored.checks);
-        Self {
+        let mut this = Self {
+            roster: Roster::new(&config.join, now),
+            forwards: Forwards::new(rng.draw() >> 1),
+            newcomer,
+            leave: None,
+            retry: Instant::NEVER,
             raft,
             applied,
             store: restored.store,
@@ -84,13 +104,15 @@ impl Node {
             local,
             ledger: Ledger::default(),
             reign: None,
-            rng: tribune_base::rng::Rng::stream(seed, "node"),
+            rng,
             no_space: false,
             snapshots: (applied, applied),
             now,
             outputs: VecDeque::new(),
             config,
-        }
+        };
+        this.configured();
+        this
     }
 
     /// Take in one input. Its consequences are worked out by [`poll_output`](Self::poll_output).
@@ -107,7 +129,7 @@ impl Node {
             }
             Input::SnapshotWritten { last, end } => self.raft.snapshot_written(now, last, end),
             Input::SnapshotInstalled { last, store } => self.installed(last, *store),
-            Input::Stop => self.outputs.push_back(Output::Stop),
+            Input::Stop => self.stop(),
             Input::Persisted(seq) => self.raft.persisted(now, seq),
             Input::NoSpace(advice) => {
                 self.outputs.push_back(Output::Event(Event::NoSpace { advice }));
@@ -138,6 +160,16 @@ impl Node {
         self.raft.handle_timeout(now);
         self.local.handle_timeout(now);
         self.expire(now);
+        if self.retry <= now {
+            self.release_held();
+        }
+        if self.roster.poll_timeout() <= now {
+            self.greet();
+            self.gather();
+            self.forget_silent();
+            self.expire_forwards();
+        }
+        self.go_on_leaving();
         self.do_duties(now);
     }
 
@@ -146,8 +178,10 @@ impl Node {
         let watches = self.watches.poll_timeout();
         let ledger = self.ledger.poll_timeout();
         let duties = self.reign.as_ref().map(Reign::poll_timeout);
-        let others = [watches, ledger, duties].into_iter().flatten().min();
+        let leave = self.leave.as_ref().map(Leave::poll_timeout);
+        let others = [watches, ledger, duties, leave].into_iter().flatten().min();
         let machines = self.raft.poll_timeout().min(self.local_timeout());
+        let machines = machines.min(self.roster.poll_timeout()).min(self.retry);
         others.map_or(machines, |it| it.min(machines))
     }
 
@@ -174,17 +208,14 @@ impl Node {
 
     /// What may be read of this node from now on without asking it.
     pub fn view(&self) -> View {
-        let established = self.reign.as_ref().is_some_and(Reign::is_established);
         let leader = self.raft.leader();
         let servers = self.raft.configuration();
         let addr = |id| servers.address(id).map(str::to_owned);
         let voters = servers.members().filter(|id| servers.is_voter(*id));
         View {
             snapshot: self.store.snapshot(),
-            leads: established,
-            lease_until: self.raft.lease_until().filter(|_| established),
+            freshness: self.freshness(),
             leader_addr: leader.and_then(addr),
-            leader_contact: self.raft.leader_contact(),
             peers: voters.filter_map(addr).collect(),
         }
     }
@@ -205,7 +236,7 @@ impl Node {
                 self.on_local(output);
             }
             if quiet {
-                return;
+                return self.flush_forwards();
             }
         }
         panic!("the machines of this node do not come to rest");
@@ -244,32 +275,32 @@ impl Node {
     /// Another server says something.
     fn hear(&mut self, from: ServerId, message: Wire) {
         match message {
+            // Whoever has nothing may have had something: it waits until it is told.
+            Wire::Raft(_) if self.newcomer.is_some() => {}
             Wire::Raft(message) => self.raft.step(self.now, from, message),
-            Wire::Hello(_)
-            | Wire::Gather { .. }
-            | Wire::Gathered { .. }
-            | Wire::Found { .. }
-            | Wire::Welcome
-            | Wire::Propose(_)
-            | Wire::Proposed(_)
-            | Wire::Ask { .. }
-            | Wire::Answer { .. } => {}
+            Wire::Hello(hello) => self.on_hello(from, *hello),
+            Wire::Gather { servers } => self.on_gather(from, servers),
+            Wire::Gathered { servers } => self.on_gathered(from, servers),
+            Wire::Found { servers } => self.on_found(from, servers),
+            Wire::Welcome => self.on_welcome(),
+            Wire::Propose(proposals) => self.on_propose(from, proposals),
+            Wire::Proposed(results) => self.on_proposed(from, results),
+            Wire::Ask { serial, request } => self.on_ask(from, serial, &request),
+            Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
         }
     }
 
-    /// Say something to another server, if it is known where that is.
-    fn say(&mut self, to: ServerId, message: Wire) {
-        if let Some(address) = self.raft.configuration().address(to) {
-            self.outputs.push_back(Output::Send { to: address.into(), message });
-        }
-    }
-
-    /// The state is another one.
+    /// The state is another one, newer than the one before.
     fn installed(&mut self, last: LogId, store: Store) {
         self.store = store;
         self.applied = last.index;
         self.snapshots = (last.index, last.index);
         self.raft.snapshot_installed(self.now, last);
+        self.outputs.push_back(Output::Event(Event::SnapshotInstalled { index: last.index }));
+        self.configured();
+        self.look_again();
+        self.caught_up();
+        self.release_synced();
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
@@ -277,24 +308,43 @@ impl Node {
             return self.reply(id, Error::Overloaded.into());
         }
         match call {
-            Call::Write(_) if !self.leads() => self.hold(id, call),
-            Call::Write(write) => self.write(id, write),
+            Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
         }
     }
 
+    fn try_write(&mut self, id: RequestId, write: Write) {
+        if self.leads() {
+            self.write(id, write);
+        } else if let Some(leader) = self.other_leader() {
+            self.forward_write(leader, id, write);
+        } else {
+            self.hold(id, Held::Write(write));
+        }
+    }
+
     /// Keep a request until somebody leads, but not for ever.
-    pub(crate) fn hold(&mut self, id: RequestId, call: Call) {
-        let deadline = self.now + self.config.hold_max;
-        self.ledger.wait(id, Pending::Leader(call), deadline);
+    pub(crate) fn hold(&mut self, id: RequestId, held: Held) {
+        let deadline = match &held {
+            Held::Read(waiting) => waiting.hold_until,
+            Held::Write(_) => self.now + self.config.hold_max,
+        };
+        self.ledger.wait(id, Pending::Leader(held), deadline);
+        // Somebody is said to lead, and could not help: nobody will say when to try again.
+        if self.raft.leader().is_some() && self.retry == Instant::NEVER {
+            self.retry = self.now + RETRY + self.rng.up_to(RETRY);
+        }
     }
 
     /// Somebody leads: everybody who waited for that tries again.
     pub(crate) fn release_held(&mut self) {
+        self.retry = Instant::NEVER;
         for id in self.ledger.waiting(|it| matches!(it, Pending::Leader(_))) {
-            if let Some(Pending::Leader(call)) = self.ledger.take(id) {
-                self.request(id, call);
+            match self.ledger.take(id) {
+                Some(Pending::Leader(Held::Write(write))) => self.try_write(id, write),
+                Some(Pending::Leader(Held::Read(waiting))) => self.try_read(id, waiting),
+                other => unreachable!("{id:?} waited for a leader, and now for {other:?}"),
             }
         }
     }
@@ -306,13 +356,17 @@ impl Node {
                 Pending::Leader(_) | Pending::Confirmation(_) | Pending::Apply { .. } => {
                     self.reply(id, Error::NoClusterLeader.into());
                 }
+                // The question or its answer is lost.
+                Pending::Forward(_) | Pending::Asked | Pending::Reconfigure(_) => {
+                    self.reply(id, Error::Timeout.into());
+                }
                 // The catalog may take its time. The disk may not: what is not on it would not survive.
                 Pending::Settling { change, response } => {
                     let saved = self.local.is_settled(change).saved;
                     self.reply(id, if saved { response } else { Error::Timeout.into() });
                 }
                 Pending::Commit { .. } => self.reply(id, Error::Timeout.into()),
-                Pending::Change(_) | Pending::Rendering(_) => {
+                Pending::Change(_) | Pending::Rendering(_) | Pending::Leave => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }
             }
@@ -321,7 +375,12 @@ impl Node {
     }
 
     pub(crate) fn reply(&mut self, id: RequestId, response: Response) {
-        self.outputs.push_back(Output::Reply { id, response });
+        match self.forwards.guest(id) {
+            Some((to, serial)) => {
+                self.say(to, Wire::Answer { serial, response: Box::new(response) });
+            }
+            None => self.outputs.push_back(Output::Reply { id, response }),
+        }
     }
 
     /// Whether this server leads and has applied everything its predecessors committed.
@@ -349,3 +408,6 @@ impl Node {
 
 /// More rounds than any input needs: the machines would be feeding each other for ever.
 const PUMP_ROUNDS_MAX: usize = 1_000;
+
+/// How long a request rests that a known leader could not help: up to twice as long.
+const RETRY: Duration = Duration::from_millis(50);

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tribune_agent::{ChangeSeq, SyncId};
 use tribune_api::http::Response;
-use tribune_api::plan::{Read, WriteAnswer};
-use tribune_base::id::{Index, LogId};
+use tribune_api::plan::{Read, Write, WriteAnswer};
+use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Instant;
-
-use crate::input::Call;
 
 /// A client's request, from the moment it reaches the node until it is answered.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -18,7 +16,7 @@ pub struct RequestId(pub u64);
 #[derive(Debug)]
 pub(crate) enum Pending {
     /// Somebody to lead.
-    Leader(Call),
+    Leader(Held),
     /// Its command to be committed.
     Commit {
         /// What the client is told then.
@@ -26,6 +24,14 @@ pub(crate) enum Pending {
         /// And how it is written.
         pretty: bool,
     },
+    /// The leader to commit its command.
+    Forward(Write),
+    /// The leader to answer it.
+    Asked,
+    /// A change of the cluster to be committed.
+    Reconfigure(Response),
+    /// The cluster to let go of this server.
+    Leave,
     /// A quorum to confirm who leads.
     Confirmation(Waiting),
     /// The state to catch up with what was committed when it asked.
@@ -48,6 +54,13 @@ pub(crate) enum Pending {
     },
 }
 
+/// What is tried again when somebody leads.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Write(Write),
+    Read(Waiting),
+}
+
 /// A read on its way through the node.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
@@ -57,6 +70,8 @@ pub(crate) struct Waiting {
     pub(crate) seen: Option<u64>,
     /// When it is answered whether anything changed or not.
     pub(crate) patience: Instant,
+    /// Until when somebody may be found who can answer.
+    pub(crate) hold_until: Instant,
 }
 
 /// Who proposed a command, and wants to hear what became of it.
@@ -66,6 +81,13 @@ pub(crate) enum Proposer {
     Client(RequestId),
     /// The local agent, bringing the catalog up to date.
     Sync(SyncId),
+    /// Another server.
+    Server {
+        /// Which.
+        from: ServerId,
+        /// Its number for the command.
+        serial: u64,
+    },
     /// The leader, doing its duty: nobody waits.
     Duty,
 }
@@ -110,6 +132,10 @@ impl Ledger {
             Pending::Settling { .. } => &mut self.settling,
             Pending::Leader(_)
             | Pending::Commit { .. }
+            | Pending::Forward(_)
+            | Pending::Asked
+            | Pending::Reconfigure(_)
+            | Pending::Leave
             | Pending::Confirmation(_)
             | Pending::Change(_)
             | Pending::Rendering(_) => return,
@@ -130,6 +156,11 @@ impl Ledger {
     /// The requests that wait for what `wanted` says, in the order they came.
     pub(crate) fn waiting(&self, wanted: impl Fn(&Pending) -> bool) -> Vec<RequestId> {
         self.pending.iter().filter(|(_, (it, _))| wanted(it)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether `id` waits for anything.
+    pub(crate) fn is_waiting(&self, id: RequestId) -> bool {
+        self.pending.contains_key(&id)
     }
 
     /// Note who proposed the entry `at`.

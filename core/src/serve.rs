@@ -8,10 +8,10 @@ use tribune_base::time::Instant;
 use tribune_raft::ReadId;
 use tribune_state::{Touch, WatchId};
 
-use crate::input::Call;
 use crate::node::Node;
 use crate::output::{Output, Serve};
-use crate::request::{Pending, RequestId, Waiting};
+use crate::request::{Held, Pending, RequestId, Waiting};
+use crate::view::Freshness;
 
 /// Who may share one evaluation and one rendering.
 type Group = (Query, bool, Consistency, Option<u64>);
@@ -19,24 +19,24 @@ type Group = (Query, bool, Consistency, Option<u64>);
 impl Node {
     /// A client wants to see the state.
     pub(crate) fn read(&mut self, id: RequestId, read: Read, seen: Option<u64>) {
-        match read.consistency {
-            Consistency::Stale if self.has_heard_a_leader() => {
-                let waiting = self.patient(read, seen);
-                self.look(id, waiting);
-            }
-            Consistency::Default if self.holds_lease() => {
-                let waiting = self.patient(read, seen);
-                self.look(id, waiting);
-            }
-            Consistency::Consistent if self.leads() => {
-                let waiting = self.patient(read, seen);
-                let deadline = self.now + self.config.hold_max;
-                self.ledger.wait(id, Pending::Confirmation(waiting), deadline);
-                self.raft.read_index(self.now, ReadId(id.0));
-            }
-            Consistency::Stale | Consistency::Default | Consistency::Consistent => {
-                self.hold(id, Call::Read { read, seen });
-            }
+        let waiting = self.patient(read, seen);
+        self.try_read(id, waiting);
+    }
+
+    /// Answer from this state if it is fresh enough; else have it confirmed that it is.
+    pub(crate) fn try_read(&mut self, id: RequestId, waiting: Waiting) {
+        let read = &waiting.read;
+        let freshness = self.freshness();
+        if freshness.satisfies(self.now, read.consistency, read.max_stale) {
+            return self.look(id, waiting);
+        }
+        // A follower asks its leader what the answer must include, and answers by itself.
+        if self.leads() || self.other_leader().is_some() {
+            let deadline = waiting.hold_until;
+            self.ledger.wait(id, Pending::Confirmation(waiting), deadline);
+            self.raft.read_index(self.now, ReadId(id.0));
+        } else {
+            self.hold(id, Held::Read(waiting));
         }
     }
 
@@ -46,17 +46,21 @@ impl Node {
         if index <= self.applied {
             self.look(id, waiting);
         } else {
-            let deadline = self.now + self.config.hold_max;
+            let deadline = waiting.hold_until;
             self.ledger.wait(id, Pending::Apply { index, waiting }, deadline);
         }
     }
 
     /// No quorum confirmed the leader: ask again once there is one.
     pub(crate) fn unconfirmed(&mut self, id: RequestId) {
-        let Some(Pending::Confirmation(Waiting { read, seen, .. })) = self.ledger.take(id) else {
-            return;
-        };
-        self.hold(id, Call::Read { read, seen });
+        let Some(Pending::Confirmation(waiting)) = self.ledger.take(id) else { return };
+        self.hold(id, Held::Read(waiting));
+    }
+
+    /// The state was replaced: everybody looks again.
+    pub(crate) fn look_again(&mut self) {
+        let woken = self.watches.restored();
+        self.wake(woken, false);
     }
 
     /// The state has advanced: those who waited for that may look.
@@ -156,15 +160,16 @@ impl Node {
     /// that came together do not come back together.
     fn patient(&mut self, read: Read, seen: Option<u64>) -> Waiting {
         let patience = self.now + read.wait + self.rng.up_to(read.wait / 16);
-        Waiting { read, seen, patience }
+        Waiting { read, seen, patience, hold_until: self.now + self.config.hold_max }
     }
 
-    /// Whether no other server can have been elected yet, and everything acknowledged is applied.
-    fn holds_lease(&self) -> bool {
-        self.leads() && self.raft.lease_until().is_some_and(|it| self.now < it)
-    }
-
-    fn has_heard_a_leader(&self) -> bool {
-        self.leads() || self.raft.leader_contact().is_some()
+    /// How far this server's state can be trusted.
+    pub(crate) fn freshness(&self) -> Freshness {
+        let established = self.leads();
+        Freshness {
+            leads: established,
+            lease_until: self.raft.lease_until().filter(|_| established),
+            leader_contact: self.raft.leader_contact(),
+        }
     }
 }

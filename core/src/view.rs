@@ -14,17 +14,24 @@ use tribune_state::Snapshot;
 pub struct View {
     /// The state.
     pub snapshot: Snapshot,
-    /// Whether this server leads.
-    pub leads: bool,
-    /// Until when no other server can lead (Raft dissertation, section 6.4.1). `None` unless this
-    /// server leads and has applied everything its predecessors committed.
-    pub lease_until: Option<Instant>,
+    /// How far it can be trusted.
+    pub freshness: Freshness,
     /// Where the leader is, if one is known.
     pub leader_addr: Option<String>,
-    /// When the leader was last heard. `None` if it never was.
-    pub leader_contact: Option<Instant>,
     /// Where the servers are that vote.
     pub peers: Vec<String>,
+}
+
+/// How far a server's state can be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Freshness {
+    /// Whether this server leads, and has applied everything its predecessors committed.
+    pub leads: bool,
+    /// Until when no other server can lead (Raft dissertation, section 6.4.1). `None` unless this
+    /// server leads.
+    pub lease_until: Option<Instant>,
+    /// When the leader was last heard. `None` if it never was.
+    pub leader_contact: Option<Instant>,
 }
 
 /// What a view depends on. Two views of one node with the same are the same.
@@ -39,21 +46,43 @@ pub struct Shown {
     pub leader_contact: Option<Instant>,
 }
 
-impl View {
-    /// Whether an answer from here, at `now`, is as fresh as `consistency` promises.
-    pub fn satisfies(&self, now: Instant, consistency: Consistency) -> bool {
+impl Freshness {
+    /// Whether an answer at `now` is as fresh as `consistency` promises; and if that is nothing, no
+    /// more than `max_stale` behind, where that matters.
+    pub fn satisfies(
+        &self,
+        now: Instant,
+        consistency: Consistency,
+        max_stale: Option<Duration>,
+    ) -> bool {
+        let holds_lease = self.lease_until.is_some_and(|it| now < it);
         match consistency {
-            Consistency::Stale => self.lease_until.is_some() || self.leader_contact.is_some(),
-            Consistency::Default => self.lease_until.is_some_and(|it| now < it),
+            Consistency::Stale => {
+                let behind = self.leader_contact.map(|at| now.since(at));
+                self.leads || behind.is_some_and(|it| max_stale.is_none_or(|max| it <= max))
+            }
+            Consistency::Default => holds_lease,
             // Nobody else votes: nobody else can have been elected meanwhile.
             Consistency::Consistent => self.lease_until == Some(Instant::NEVER),
         }
     }
+}
+
+impl View {
+    /// Whether an answer from here, at `now`, is as fresh as `consistency` promises.
+    pub fn satisfies(
+        &self,
+        now: Instant,
+        consistency: Consistency,
+        max_stale: Option<Duration>,
+    ) -> bool {
+        self.freshness.satisfies(now, consistency, max_stale)
+    }
 
     /// What to say about the freshness of an answer given at `now`.
     pub fn meta(&self, now: Instant, index: Index, consistency: Consistency) -> ReadMeta {
-        let last_contact = match self.leader_contact {
-            _ if self.leads => Duration::ZERO,
+        let last_contact = match self.freshness.leader_contact {
+            _ if self.freshness.leads => Duration::ZERO,
             Some(at) => now.since(at),
             None => Duration::ZERO,
         };

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
 use tribune_api::http::Response;
-use tribune_api::plan::{Consistency, Query, Read, Write, WriteAnswer};
+use tribune_api::plan::{Consistency, Context, Query, Read, Write, WriteAnswer};
 use tribune_base::id::{Index, NodeId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Call, Config, Input, Node, Output, RequestId, Restored, Serve};
@@ -43,6 +44,7 @@ impl Server {
             revision: String::new(),
             build_date: String::new(),
             shown: BTreeMap::new(),
+            context: Arc::new(Context::new("dc1", "n1")),
             bootstrap_expect: 1,
             join: Vec::new(),
             raft: tribune_raft::Config::lan(1),

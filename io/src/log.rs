@@ -3,7 +3,7 @@
 use tracing::{debug, error, info, warn};
 use tribune_agent as agent;
 use tribune_core::Event;
-use tribune_raft::Role;
+use tribune_raft::{Change, Role};
 
 /// Tell the operator.
 pub fn report(event: &Event) {
@@ -19,10 +19,32 @@ pub fn report(event: &Event) {
             None => info!(target: TARGET, %term, "no leader is known"),
         },
         Event::Established { term } => info!(target: TARGET, %term, "ready to answer"),
+        Event::Founded { servers } => {
+            info!(target: TARGET, servers, "a cluster begins");
+        }
+        Event::Welcomed => info!(target: TARGET, "joining the cluster"),
+        Event::MembersChanged { change } => report_change(change),
+        Event::SnapshotInstalled { index } => {
+            info!(target: TARGET, %index, "state taken over from the leader's snapshot");
+        }
         Event::SnapshotSaved { index } => info!(target: TARGET, %index, "snapshot saved"),
         Event::NoSpace { advice } => error!(target: TARGET, "{advice}"),
         Event::Space => info!(target: TARGET, "there is room on the disk again"),
         Event::Agent(event) => report_agent(event),
+    }
+}
+
+fn report_change(change: &Change) {
+    match change {
+        Change::AddNonVoter { id, address } => {
+            info!(target: TARGET, %id, address, "server joins, without a vote at first");
+        }
+        Change::AddVoter { id, address } => {
+            info!(target: TARGET, %id, address, "voter has an address");
+        }
+        Change::Promote(id) => info!(target: TARGET, %id, "server gets a vote"),
+        Change::Demote(id) => info!(target: TARGET, %id, "server loses its vote"),
+        Change::Remove(id) => warn!(target: TARGET, %id, "server is removed from the cluster"),
     }
 }
 

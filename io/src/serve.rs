@@ -29,7 +29,7 @@ pub(crate) enum Answer {
 
 /// Answer `read` from `view`, if that is fresh enough and shows more than the client knows.
 pub(crate) fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> Answer {
-    if !view.satisfies(now, read.consistency) {
+    if !view.satisfies(now, read.consistency, read.max_stale) {
         return Answer::Later(None);
     }
     if read.waits(&view.snapshot) {

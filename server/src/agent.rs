@@ -117,8 +117,8 @@ fn run_node<W: Wal + 'static, S: Storage>(
     edge: &Runtime,
 ) -> Result<(), Failed> {
     let seed = entropy::draw().map_err(|it| Failed::new("no entropy", it))? as u64;
-    let settings = settings::node(&config, found.node_id, clock::wall());
     let context = Arc::new(settings::context(&config));
+    let settings = settings::node(&config, Arc::clone(&context), found.node_id, clock::wall());
     info!(
         node = config.node_name,
         id = %found.node_id,

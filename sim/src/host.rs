@@ -92,6 +92,7 @@ impl Host {
             revision: String::new(),
             build_date: String::new(),
             shown: std::collections::BTreeMap::new(),
+            context: Arc::new(Context::new("dc1", &self.name)),
             bootstrap_expect: 1,
             join: Vec::new(),
             raft,

@@ -1,12 +1,16 @@
 //! What a server does because it leads.
 
 mod reconcile;
+mod servers;
 mod tombstone;
 
-use tribune_base::id::Index;
+use std::collections::BTreeMap;
+
+use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
 
 use crate::node::Node;
+pub(crate) use reconcile::{Told, split};
 use tombstone::Tombstones;
 
 /// One server's time in office.
@@ -16,12 +20,22 @@ pub(crate) struct Reign {
     since: Index,
     established: bool,
     tombstones: Tombstones,
+    /// What the catalog has been told about the other servers.
+    pub(crate) told: BTreeMap<ServerId, Told>,
+    /// Servers that were removed on purpose, and when.
+    pub(crate) removed: BTreeMap<ServerId, Instant>,
 }
 
 impl Reign {
     /// Elected, with `since` as the entry that opens the term.
     pub(crate) fn new(since: Index) -> Self {
-        Self { since, established: false, tombstones: Tombstones::default() }
+        Self {
+            since,
+            established: false,
+            tombstones: Tombstones::default(),
+            told: BTreeMap::new(),
+            removed: BTreeMap::new(),
+        }
     }
 
     /// Everything up to the opening entry is applied: the duties begin at `now`.

@@ -149,8 +149,8 @@ impl Source for Catalog {
     fn snapshot(&self) -> Option<Snapshot> {
         let view = self.node.view();
         let now = self.node.now();
-        let fresh = view.satisfies(now, Consistency::Default)
-            || self.allow_stale && view.satisfies(now, Consistency::Stale);
+        let fresh = view.satisfies(now, Consistency::Default, None)
+            || self.allow_stale && view.satisfies(now, Consistency::Stale, None);
         fresh.then(|| view.snapshot.clone())
     }
 

@@ -1,6 +1,7 @@
 //! From the configuration to what the parts of an agent are told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tribune_agent::{Capabilities, ScriptChecks as Scripts};
 use tribune_api::dns;
@@ -15,7 +16,12 @@ use crate::config::{Config, ScriptChecks};
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the node is told.
-pub(super) fn node(config: &Config, id: NodeId, started: WallTime) -> tribune_core::Config {
+pub(super) fn node(
+    config: &Config,
+    context: Arc<Context>,
+    id: NodeId,
+    started: WallTime,
+) -> tribune_core::Config {
     tribune_core::Config {
         id,
         name: config.node_name.clone(),
@@ -24,6 +30,7 @@ pub(super) fn node(config: &Config, id: NodeId, started: WallTime) -> tribune_co
         serf_lan_port: config.ports.serf_lan,
         serf_wan_port: config.ports.serf_wan.unwrap_or_default(),
         datacenter: config.datacenter.clone(),
+        context,
         version: VERSION.to_owned(),
         revision: String::new(),
         build_date: "1970-01-01T00:00:01Z".to_owned(),

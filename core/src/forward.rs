@@ -1,0 +1,307 @@
+//! What this server cannot decide → the one that leads.
+//!
+//! A write is handed over once. If the leader says that it did not propose it, it is handed over
+//! again, to whoever leads then; if nobody can say what became of it, the client is told so: to hand
+//! it over again could make it happen twice.
+
+use std::collections::BTreeMap;
+
+use tribune_agent::{SyncFailed, SyncId};
+use tribune_api::error::Error;
+use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::plan::{self, Plan, Write};
+use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Instant;
+use tribune_raft::ProposeError;
+use tribune_state::{Command, Outcome};
+
+use crate::apply::Envelope;
+use crate::node::Node;
+use crate::request::{Held, Pending, Proposer, RequestId};
+use crate::wire::{Proposal, Proposed, Rejected, Wire};
+
+/// What was handed to the leader and has not come back, and what was handed to this one.
+#[derive(Debug)]
+pub(crate) struct Forwards {
+    /// Begins where chance wants it: an answer to this server's former self is no answer to it.
+    last_serial: u64,
+    /// Who waits, and for whom.
+    waiting: BTreeMap<u64, Handed>,
+    /// Questions of clients, and who was asked.
+    asked: BTreeMap<u64, (ServerId, RequestId)>,
+    /// Proposals that leave together.
+    outbox: BTreeMap<ServerId, Vec<Proposal>>,
+    /// Results that leave together.
+    results: BTreeMap<ServerId, Vec<Proposed>>,
+    /// Questions of other servers' clients: who asked, and by which number.
+    guests: BTreeMap<RequestId, (ServerId, u64)>,
+    /// What the leader has committed for the local agent, and this server has not applied yet.
+    synced: BTreeMap<(Index, u64), (SyncId, Vec<Outcome>)>,
+}
+
+/// A command that was handed to the leader.
+#[derive(Debug)]
+struct Handed {
+    to: ServerId,
+    proposer: Proposer,
+    /// When its fate is unknown. Clients have deadlines of their own.
+    deadline: Instant,
+}
+
+impl Forwards {
+    pub(crate) fn new(first_serial: u64) -> Self {
+        Self {
+            last_serial: first_serial,
+            waiting: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            results: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            synced: BTreeMap::new(),
+        }
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.last_serial = self.last_serial.wrapping_add(1);
+        self.last_serial
+    }
+
+    /// Who asked for `id`, if it was another server.
+    pub(crate) fn guest(&mut self, id: RequestId) -> Option<(ServerId, u64)> {
+        self.guests.remove(&id)
+    }
+}
+
+/// The side that hands over.
+impl Node {
+    /// The server that leads, if it is another one.
+    pub(crate) fn other_leader(&self) -> Option<ServerId> {
+        self.raft.leader().filter(|it| *it != self.raft.id())
+    }
+
+    /// Have a client's command committed by `leader`.
+    pub(crate) fn forward_write(&mut self, leader: ServerId, id: RequestId, write: Write) {
+        self.forward(leader, &write.command, Proposer::Client(id));
+        let deadline = self.now + self.config.hold_max;
+        self.ledger.wait(id, Pending::Forward(write), deadline);
+    }
+
+    /// Have a command committed by `leader`.
+    pub(crate) fn forward(&mut self, leader: ServerId, command: &Command, proposer: Proposer) {
+        let forwards = &mut self.forwards;
+        let serial = forwards.serial();
+        let deadline = self.now + self.config.hold_max;
+        forwards.waiting.insert(serial, Handed { to: leader, proposer, deadline });
+        let proposal = Proposal { serial, command: command.encode() };
+        forwards.outbox.entry(leader).or_default().push(proposal);
+    }
+
+    /// Have a client's question answered by `leader`.
+    pub(crate) fn forward_question(
+        &mut self,
+        leader: ServerId,
+        id: RequestId,
+        request: OwnedRequest,
+    ) {
+        let serial = self.forwards.serial();
+        self.forwards.asked.insert(serial, (leader, id));
+        self.ledger.wait(id, Pending::Asked, self.now + self.config.hold_max);
+        self.say(leader, Wire::Ask { serial, request });
+    }
+
+    /// Results have come back.
+    pub(crate) fn on_proposed(&mut self, from: ServerId, results: Vec<Proposed>) {
+        for Proposed { serial, result } in results {
+            let waiting = &mut self.forwards.waiting;
+            if waiting.get(&serial).is_none_or(|it| it.to != from) {
+                continue;
+            }
+            let Some(Handed { proposer, .. }) = waiting.remove(&serial) else { continue };
+            match proposer {
+                Proposer::Client(id) => self.forwarded(id, result),
+                Proposer::Sync(id) => self.forwarded_sync(serial, id, result),
+                Proposer::Server { .. } | Proposer::Duty => {
+                    unreachable!("what a leader proposes is not handed over")
+                }
+            }
+        }
+        self.release_synced();
+    }
+
+    fn forwarded(&mut self, id: RequestId, result: Result<(Index, Outcome), Rejected>) {
+        // Its client may be gone.
+        let Some(Pending::Forward(write)) = self.ledger.take(id) else { return };
+        match result {
+            Ok((_, outcome)) => self.reply(id, write.answer.response(outcome, write.pretty)),
+            Err(Rejected::NotLeader) => self.hold(id, Held::Write(write)),
+            Err(rejected) => self.reply(id, Error::from(rejected).into()),
+        }
+    }
+
+    fn forwarded_sync(
+        &mut self,
+        serial: u64,
+        id: SyncId,
+        result: Result<(Index, Outcome), Rejected>,
+    ) {
+        match result {
+            // Who registered here looks it up here: it is settled when this server shows it.
+            Ok((index, outcome)) => {
+                self.forwards.synced.insert((index, serial), (id, outcomes(outcome)));
+            }
+            Err(_) => self.local.synced(self.now, id, Err(SyncFailed)),
+        }
+    }
+
+    /// What the local agent changed is applied here, too.
+    pub(crate) fn release_synced(&mut self) {
+        let applied = self.applied;
+        while let Some(first) = self.forwards.synced.first_entry()
+            && first.key().0 <= applied
+        {
+            let (id, outcomes) = first.remove();
+            self.local.synced(self.now, id, Ok(outcomes));
+        }
+        self.settle();
+    }
+
+    /// An answer has come back.
+    pub(crate) fn on_answer(&mut self, from: ServerId, serial: u64, response: Response) {
+        let asked = &mut self.forwards.asked;
+        if asked.get(&serial).is_none_or(|(leader, _)| *leader != from) {
+            return;
+        }
+        let Some((_, id)) = asked.remove(&serial) else { return };
+        if self.ledger.take(id).is_some() && !self.was_let_go(id) {
+            self.reply(id, response);
+        }
+    }
+
+    /// Somebody else leads now, or this server does: what the others were handed, nobody here will
+    /// hear of.
+    pub(crate) fn abandon_forwards(&mut self) {
+        let leader = self.raft.leader();
+        let lost = |_: &u64, it: &mut Handed| Some(it.to) != leader;
+        for (_, handed) in self.forwards.waiting.extract_if(.., lost).collect::<Vec<_>>() {
+            match handed.proposer {
+                Proposer::Client(id) => {
+                    if self.ledger.take(id).is_some() {
+                        self.reply(id, Error::LeadershipLost.into());
+                    }
+                }
+                Proposer::Sync(id) => self.local.synced(self.now, id, Err(SyncFailed)),
+                Proposer::Server { .. } | Proposer::Duty => {}
+            }
+        }
+        let lost = |_: &u64, it: &mut (ServerId, RequestId)| Some(it.0) != leader;
+        for (_, (_, id)) in self.forwards.asked.extract_if(.., lost).collect::<Vec<_>>() {
+            if self.ledger.take(id).is_some() {
+                self.reply(id, Error::LeadershipLost.into());
+            }
+        }
+    }
+
+    /// Give up on what has not come back, and on what nobody waits for any more.
+    pub(crate) fn expire_forwards(&mut self) {
+        let (now, ledger) = (self.now, &self.ledger);
+        self.forwards.asked.retain(|_, (_, id)| ledger.is_waiting(*id));
+        let over = |_: &u64, it: &mut Handed| match it.proposer {
+            Proposer::Client(id) => !ledger.is_waiting(id),
+            Proposer::Sync(_) | Proposer::Server { .. } | Proposer::Duty => it.deadline <= now,
+        };
+        for (_, handed) in self.forwards.waiting.extract_if(.., over).collect::<Vec<_>>() {
+            if let Proposer::Sync(id) = handed.proposer {
+                self.local.synced(now, id, Err(SyncFailed));
+            }
+        }
+    }
+
+    /// Send what has gathered since the last time: one message to each server.
+    pub(crate) fn flush_forwards(&mut self) {
+        for (to, proposals) in std::mem::take(&mut self.forwards.outbox) {
+            self.say(to, Wire::Propose(proposals));
+        }
+        for (to, results) in std::mem::take(&mut self.forwards.results) {
+            self.say(to, Wire::Proposed(results));
+        }
+    }
+}
+
+/// The side that leads.
+impl Node {
+    /// Another server's clients have commands.
+    pub(crate) fn on_propose(&mut self, from: ServerId, proposals: Vec<Proposal>) {
+        for Proposal { serial, command } in proposals {
+            if let Err(rejected) = self.propose_for(from, serial, command) {
+                self.result(from, serial, Err(rejected));
+            }
+        }
+    }
+
+    fn propose_for(
+        &mut self,
+        from: ServerId,
+        serial: u64,
+        command: bytes::Bytes,
+    ) -> Result<(), Rejected> {
+        if !self.leads() {
+            return Err(Rejected::NotLeader);
+        }
+        if self.no_space {
+            return Err(Rejected::DiskFull);
+        }
+        // What no server could apply must not enter the log.
+        Command::decode(command.clone()).map_err(|_| Rejected::Unknown)?;
+        let envelope = Envelope::wrap(self.wall(), &command);
+        let at = self.raft.propose(self.now, envelope).map_err(|error| match error {
+            ProposeError::NotLeader { .. } | ProposeError::Transferring => Rejected::NotLeader,
+            ProposeError::Overloaded { .. } => Rejected::Overloaded,
+        })?;
+        self.ledger.propose(at, Proposer::Server { from, serial });
+        Ok(())
+    }
+
+    /// Tell another server what became of its command, together with all others.
+    pub(crate) fn result(
+        &mut self,
+        to: ServerId,
+        serial: u64,
+        result: Result<(Index, Outcome), Rejected>,
+    ) {
+        self.forwards.results.entry(to).or_default().push(Proposed { serial, result });
+    }
+
+    /// Another server's client has a question.
+    pub(crate) fn on_ask(&mut self, from: ServerId, serial: u64, request: &OwnedRequest) {
+        let id = self.own_request();
+        self.forwards.guests.insert(id, (from, serial));
+        let context = std::sync::Arc::clone(&self.config.context);
+        match plan::plan(&request.as_request(), &context) {
+            // It was asked because it leads. It is not asked on: two that do not could go on for
+            // ever.
+            Plan::Write(write) if self.leads() => self.write(id, write),
+            Plan::Answer(response) => self.reply(id, response),
+            Plan::Write(_)
+            | Plan::Read(_)
+            | Plan::Agent(_)
+            | Plan::Status(_)
+            | Plan::Remote { .. } => self.reply(id, Error::NoClusterLeader.into()),
+        }
+    }
+
+    /// A name for a request that none of this agent's clients has.
+    pub(crate) fn own_request(&mut self) -> RequestId {
+        RequestId(OWN | self.forwards.serial())
+    }
+}
+
+/// One outcome for each command of a batch.
+pub(crate) fn outcomes(outcome: Outcome) -> Vec<Outcome> {
+    match outcome {
+        Outcome::Batch(outcomes) => outcomes,
+        Outcome::Done(_) | Outcome::Refused(_) | Outcome::Ignored => vec![outcome],
+    }
+}
+
+/// Marks the requests that came from no client of this agent. The shell counts those from zero.
+const OWN: u64 = 1 << 63;

@@ -1,0 +1,213 @@
+//! Who the servers of this datacenter are, and where.
+//!
+//! Servers say [`Hello`] to each other: to the addresses they were given until somebody answers, and
+//! from then on to everybody they have heard of, so that knowing one of them is enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tribune_base::id::ServerId;
+use tribune_base::time::{Duration, Instant};
+
+use crate::node::Node;
+use crate::output::Output;
+use crate::wire::{Founder, Hello, Wire};
+
+/// The servers this one has heard of, itself left out.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    servers: BTreeMap<ServerId, Known>,
+    /// Where to look for servers: what this one was told, and what others have said.
+    seeds: BTreeSet<Arc<str>>,
+    /// Addresses of the members of the cluster. Invariant: those of `servers` are newer.
+    addresses: BTreeMap<ServerId, Arc<str>>,
+    next: Instant,
+    /// How many rounds of hellos there have been.
+    rounds: u64,
+}
+
+/// A server that has said hello.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) hello: Hello,
+    pub(crate) address: Arc<str>,
+    /// When it was last heard.
+    pub(crate) heard: Instant,
+}
+
+impl Known {
+    /// Whether it can be counted on at `now`.
+    pub(crate) fn is_alive(&self, now: Instant) -> bool {
+        now < self.heard + SILENCE_MAX
+    }
+}
+
+impl Roster {
+    pub(crate) fn new(join: &[String], now: Instant) -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            seeds: join.iter().map(|it| it.as_str().into()).collect(),
+            addresses: BTreeMap::new(),
+            next: now,
+            rounds: 0,
+        }
+    }
+
+    /// Where `id` listens, by its own word, or else by that of the cluster's configuration.
+    pub(crate) fn address(&self, id: ServerId) -> Option<&Arc<str>> {
+        self.servers.get(&id).map(|it| &it.address).or_else(|| self.addresses.get(&id))
+    }
+
+    /// Everybody who has said hello, in order.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = (ServerId, &Known)> {
+        self.servers.iter().map(|(id, it)| (*id, it))
+    }
+
+    pub(crate) fn get(&self, id: ServerId) -> Option<&Known> {
+        self.servers.get(&id)
+    }
+
+    /// The cluster's configuration says that its members are here.
+    pub(crate) fn configured(&mut self, members: impl Iterator<Item = (ServerId, Arc<str>)>) {
+        self.addresses = members.collect();
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.next
+    }
+
+    /// Whom to say hello to, now that it is time.
+    fn recipients(&self) -> BTreeSet<Arc<str>> {
+        let mut to: BTreeSet<_> = self.servers.values().map(|it| Arc::clone(&it.address)).collect();
+        to.extend(self.addresses.values().cloned());
+        // Once somebody is known, what was configured is asked now and then: another part of the
+        // cluster may be there.
+        if self.servers.is_empty() || self.rounds.is_multiple_of(SEED_ROUNDS) {
+            to.extend(self.seeds.iter().cloned());
+        }
+        to
+    }
+}
+
+impl Node {
+    /// Where this server listens for others.
+    pub(crate) fn own_address(&self) -> String {
+        host_port(&self.config.address, self.config.server_port)
+    }
+
+    /// Say something to another server, if it is known where that is.
+    pub(crate) fn say(&mut self, to: ServerId, message: Wire) {
+        if let Some(address) = self.roster.address(to) {
+            let to = Arc::clone(address);
+            self.outputs.push_back(Output::Send { to, message });
+        }
+    }
+
+    /// Say hello, if it is time.
+    pub(crate) fn greet(&mut self) {
+        if self.now < self.roster.next {
+            return;
+        }
+        let settled = self.raft.leader().is_some();
+        let interval = if settled { HELLO_INTERVAL } else { HELLO_INTERVAL_SEARCHING };
+        self.roster.next = self.now + interval;
+        self.roster.rounds += 1;
+        let own: Arc<str> = self.own_address().into();
+        for to in self.roster.recipients() {
+            if to != own {
+                let message = Wire::Hello(Box::new(self.hello(true)));
+                self.outputs.push_back(Output::Send { to, message });
+            }
+        }
+    }
+
+    /// What this server says of itself.
+    fn hello(&self, wants_answer: bool) -> Hello {
+        let config = &self.config;
+        Hello {
+            server: Founder { id: self.raft.id(), address: self.own_address() },
+            name: config.name.clone(),
+            datacenter: config.datacenter.clone(),
+            version: config.version.clone(),
+            protocol: PROTOCOL,
+            expect: config.bootstrap_expect,
+            fresh: self.is_fresh(),
+            leaving: self.is_leaving(),
+            wants_answer,
+            lan_port: config.serf_lan_port,
+            tags: self.member_tags(),
+            known: self.roster.servers.values().map(|it| it.hello.server.address.clone()).collect(),
+        }
+    }
+
+    /// Another server says who it is.
+    pub(crate) fn on_hello(&mut self, from: ServerId, hello: Hello) {
+        // Itself, by another of its addresses; or nobody who means this cluster.
+        if from == self.raft.id() || hello.datacenter != self.config.datacenter {
+            return;
+        }
+        let address: Arc<str> = hello.server.address.as_str().into();
+        if hello.wants_answer {
+            let message = Wire::Hello(Box::new(self.hello(false)));
+            self.outputs.push_back(Output::Send { to: Arc::clone(&address), message });
+        }
+        let own = self.own_address();
+        for known in &hello.known {
+            if *known != own && self.roster.seeds.len() < SEEDS_MAX {
+                self.roster.seeds.insert(known.as_str().into());
+            }
+        }
+        // Whoever was here before under another name is gone: an address is one server.
+        self.roster.servers.retain(|id, it| *id == from || it.address != address);
+        let known = Known { hello, address, heard: self.now };
+        if self.roster.servers.insert(from, known).is_none() {
+            // Somebody new: whom it knows is found at once, not with the next round.
+            self.roster.next = self.now.min(self.roster.next);
+            self.roster.rounds = 0;
+        }
+        self.gather();
+        self.meet(from);
+    }
+
+    /// Forget who is neither heard of any more nor a member.
+    pub(crate) fn forget_silent(&mut self) {
+        let (now, members) = (self.now, self.raft.configuration());
+        self.roster
+            .servers
+            .retain(|id, it| members.is_member(*id) || now < it.heard + FORGET_AFTER);
+    }
+
+    /// The cluster's configuration may be another.
+    pub(crate) fn configured(&mut self) {
+        let configuration = self.raft.configuration();
+        let members = configuration.members().filter(|id| *id != self.raft.id());
+        let located = members.filter_map(|id| Some((id, configuration.address(id)?.into())));
+        self.roster.configured(located);
+    }
+}
+
+/// An address with a port: `10.0.0.1:8300`, `[::1]:8300`.
+fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The versions of [`Wire`] that this release speaks.
+pub(crate) const PROTOCOL: (u64, u64) = (1, 1);
+
+/// How often everybody known is greeted.
+const HELLO_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often, while no leader is known: whoever starts a cluster watches.
+const HELLO_INTERVAL_SEARCHING: Duration = Duration::from_millis(250);
+
+/// How many rounds of hellos leave out the addresses that were configured, once somebody is known.
+const SEED_ROUNDS: u64 = 30;
+
+/// Addresses to look for servers at. More than any datacenter has servers.
+const SEEDS_MAX: usize = 64;
+
+/// Who has not been heard for so long is not counted on.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Who is no member and has not been heard for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
-use tribune_sim::scenario;
+use tribune_sim::turmoil::scenario;
 
 /// Simulated agents: one seed decides everything.
 #[derive(Parser)]

@@ -41,7 +41,7 @@ pub async fn call(
 }
 
 async fn exchange(host: &str, method: &str, path: &str, body: Bytes) -> io::Result<Answer> {
-    let stream = TcpStream::connect((host, crate::host::HTTP_PORT)).await?;
+    let stream = TcpStream::connect((host, super::host::HTTP_PORT)).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // Ends when `sender` goes, or the other side does.

@@ -5,8 +5,8 @@
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
 
-use tribune_sim::disk::Disk;
-use tribune_sim::scenario;
+use tribune_sim::turmoil::disk::Disk;
+use tribune_sim::turmoil::scenario;
 
 #[test]
 fn nothing_acknowledged_is_lost() {

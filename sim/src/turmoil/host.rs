@@ -16,9 +16,9 @@ use tribune_io::net::Net as _;
 use tribune_io::raft_log;
 use tribune_state::Store;
 
-use crate::checks::SimChecks;
-use crate::disk::{Disk, Found};
-use crate::net::TurmoilNet;
+use super::checks::SimChecks;
+use super::disk::{Disk, Found};
+use super::net::TurmoilNet;
 
 /// Where simulated agents answer HTTP.
 pub const HTTP_PORT: u16 = 8_500;

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
-use crate::checks::SimChecks;
-use crate::client::{self, Answer};
-use crate::disk::Disk;
-use crate::host::Host;
-use crate::oracle::Oracle;
-use crate::trace::Trace;
+use super::checks::SimChecks;
+use super::client::{self, Answer};
+use super::disk::Disk;
+use super::host::Host;
+use super::oracle::Oracle;
+use super::trace::Trace;
 
 /// What a run came to.
 #[derive(Clone, Debug)]

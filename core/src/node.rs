@@ -220,6 +220,11 @@ impl Node {
         }
     }
 
+    /// Who belongs to the cluster, as far as this server knows.
+    pub fn configuration(&self) -> &raft::Configuration {
+        self.raft.configuration()
+    }
+
     /// Let the machines' outputs have their effects on each other, until there are none left.
     ///
     /// Never forwards a child's output: a child's event is rarely this node's event. The children

@@ -80,8 +80,7 @@ impl Node {
     /// Answer, or wait for a change if the client has already seen what there is.
     fn look(&mut self, id: RequestId, waiting: Waiting) {
         if waiting.read.waits(self.store.view()) {
-            self.watches.park(WatchId(id.0), waiting.read.query.topic(), waiting.patience);
-            self.ledger.wait(id, Pending::Change(waiting), Instant::NEVER);
+            self.park(id, waiting);
         } else {
             let anyway = waiting.read.min_index == Index(0);
             self.serve([(id, waiting)], anyway);
@@ -101,14 +100,26 @@ impl Node {
     }
 
     fn wake(&mut self, ids: Vec<WatchId>, anyway: bool) {
-        let woken: Vec<_> = ids
-            .into_iter()
-            .map(|WatchId(id)| match self.ledger.take(RequestId(id)) {
-                Some(Pending::Change(waiting)) => (RequestId(id), waiting),
-                other => unreachable!("{id} was woken, but waits for {other:?}"),
-            })
-            .collect();
+        let mut woken = Vec::with_capacity(ids.len());
+        for WatchId(id) in ids {
+            let id = RequestId(id);
+            match self.ledger.take(id) {
+                // A server that catches up goes through what its client has seen elsewhere.
+                Some(Pending::Change(waiting))
+                    if !anyway && waiting.read.waits(self.store.view()) =>
+                {
+                    self.park(id, waiting);
+                }
+                Some(Pending::Change(waiting)) => woken.push((id, waiting)),
+                other => unreachable!("{id:?} was woken, but waits for {other:?}"),
+            }
+        }
         self.serve(woken, anyway);
+    }
+
+    fn park(&mut self, id: RequestId, waiting: Waiting) {
+        self.watches.park(WatchId(id.0), waiting.read.query.topic(), waiting.patience);
+        self.ledger.wait(id, Pending::Change(waiting), Instant::NEVER);
     }
 
     /// Have these answered: one evaluation and one rendering for all who asked the same. `anyway`,

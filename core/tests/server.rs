@@ -74,7 +74,7 @@ impl Server {
     fn leader() -> Self {
         let mut server = Self::start();
         server.settle();
-        assert!(server.node.view().leads);
+        assert!(server.node.view().freshness.leads);
         server
     }
 

@@ -50,6 +50,11 @@ impl Node {
             self.hard_state.vote = None;
             self.agreed = Index(0);
         }
+        if let Part::Leader(leader) = &self.part {
+            // As long as a quorum followed it, nobody knew more than this server.
+            let sure = self.quorum_round(leader).sent;
+            self.leader_contact = self.leader_contact.max(Some(sure));
+        }
         if !matches!(self.part, Part::Follower { .. }) {
             self.restart_patience();
         }

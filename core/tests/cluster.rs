@@ -1,0 +1,182 @@
+//! Several servers, their messages a millisecond under way and their disks never late.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod world;
+
+use tribune_base::time::Duration;
+use world::{World, key, kv_get, kv_set};
+
+#[test]
+fn three_servers_that_know_one_of_them_begin_a_cluster() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let leader = world.leader().expect("somebody leads");
+    for name in ["n1", "n2", "n3"] {
+        let view = world.node(name).view();
+        assert_eq!(view.peers.len(), 3, "{name}");
+        assert_eq!(view.leader_addr.as_deref(), Some(world.address(&leader).as_str()), "{name}");
+    }
+}
+
+#[test]
+fn two_of_three_wait_for_the_third() {
+    let mut world = World::of(3);
+    world.stop("n3");
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.leader(), None);
+    world.start("n3");
+    world.run(Duration::from_secs(4));
+    assert!(world.leader().is_some());
+}
+
+#[test]
+fn of_four_servers_that_wait_for_three_three_begin_and_the_fourth_joins() {
+    let mut world = World::with(4, 3);
+    world.run(Duration::from_secs(10));
+    let leader = world.leader().expect("somebody leads");
+    assert_eq!(world.node(&leader).view().peers.len(), 3);
+    let answer = world.write("n4", kv_set("x", "1"));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.reply(answer).status, 200);
+}
+
+#[test]
+fn a_write_at_a_follower_is_read_at_every_server() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    let answer = world.write(&follower, kv_set("x", "1"));
+    world.run(Duration::from_millis(20));
+    assert_eq!(&world.reply(answer).body[..], b"true");
+    for name in ["n1", "n2", "n3"] {
+        let read = world.read(name, kv_get("x"));
+        world.run(Duration::from_millis(200));
+        assert_eq!(key(&world.reply(read)), Some("1".into()), "{name}");
+    }
+}
+
+#[test]
+fn writes_go_on_after_the_leader_is_gone_and_nothing_is_lost() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let old = world.leader().unwrap();
+    let follower = world.follower();
+    let before = world.write(&follower, kv_set("x", "1"));
+    world.run(Duration::from_millis(20));
+    assert_eq!(world.reply(before).status, 200);
+
+    world.stop(&old);
+    let during = world.write(&follower, kv_set("y", "2"));
+    world.run(Duration::from_secs(2));
+    let leader = world.leader().expect("the others elect one of them");
+    assert_ne!(leader, old);
+    // It was under way to a server that is gone: nobody knows what became of it.
+    assert_eq!(world.reply(during).status, 500);
+    let after = world.write(&follower, kv_set("z", "3"));
+    let read = world.read(&follower, kv_get("x"));
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.reply(after).status, 200);
+    assert_eq!(key(&world.reply(read)), Some("1".into()));
+
+    world.start(&old);
+    world.run(Duration::from_secs(3));
+    let read = world.read(&old, kv_get("z"));
+    world.run(Duration::from_millis(200));
+    assert_eq!(key(&world.reply(read)), Some("3".into()), "the old leader follows");
+}
+
+#[test]
+fn without_a_quorum_writes_are_refused_in_time_and_stale_reads_go_on() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let leader = world.leader().unwrap();
+    let write = world.write(&leader, kv_set("x", "1"));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.reply(write).status, 200);
+    for name in world.names() {
+        if name != leader {
+            world.stop(&name);
+        }
+    }
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.leader(), None, "a leader without a quorum steps down");
+    let write = world.write(&leader, kv_set("x", "2"));
+    let stale = world.read(&leader, world::stale(kv_get("x")));
+    world.run(Duration::from_secs(8));
+    assert_eq!(key(&world.reply(stale)), Some("1".into()));
+    let refused = world.reply(write);
+    assert_eq!((refused.status, &refused.body[..]), (500, &b"No cluster leader"[..]));
+}
+
+#[test]
+fn a_server_that_lost_its_disk_comes_back_as_one_that_promised_nothing() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    let write = world.write(&follower, kv_set("x", "1"));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.reply(write).status, 200);
+
+    world.stop(&follower);
+    world.wipe(&follower);
+    world.start(&follower);
+    world.run(Duration::from_secs(5));
+    let leader = world.leader().unwrap();
+    let configuration = world.configuration(&leader);
+    let id = world.id(&follower);
+    assert!(configuration.non_voters.contains_key(&id), "{configuration:?}");
+    let read = world.read(&follower, world::stale(kv_get("x")));
+    world.run(Duration::from_millis(200));
+    assert_eq!(key(&world.reply(read)), Some("1".into()), "it has received the log");
+}
+
+#[test]
+fn a_server_that_is_far_behind_takes_over_a_snapshot() {
+    let mut world = World::of(3);
+    world.snapshots_every(20);
+    world.run(Duration::from_secs(4));
+    let (follower, leader) = (world.follower(), world.leader().unwrap());
+    let write = world.write(&leader, kv_set("k99", "old"));
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.reply(write).status, 200);
+    let index = world.index(&follower, &kv_get("k99"));
+    world.stop(&follower);
+    for n in 0..100 {
+        let write = world.write(&leader, kv_set(&format!("k{n}"), "v"));
+        world.run(Duration::from_millis(20));
+        assert_eq!(world.reply(write).status, 200);
+    }
+    world.start(&follower);
+    let watch = world.watch(&follower, kv_get("k99"), index);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.installed(&follower), 1, "the log it needs is gone");
+    assert_eq!(key(&world.reply(watch)), Some("v".into()), "whoever waited there is told");
+}
+
+#[test]
+fn the_leader_that_stops_hands_over_first() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let old = world.leader().unwrap();
+    world.ask_to_stop(&old);
+    world.run(Duration::from_millis(100));
+    assert!(world.has_stopped(&old));
+    let leader = world.leader().expect("nobody waited for an election timeout");
+    assert_ne!(leader, old);
+}
+
+#[test]
+fn the_catalog_shows_which_servers_are_alive() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(6));
+    let follower = world.follower();
+    let leader = world.leader().unwrap();
+    assert_eq!(world.health(&leader, &follower), Some("passing".into()));
+    world.stop(&follower);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.health(&leader, &follower), Some("critical".into()));
+    world.start(&follower);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.health(&leader, &follower), Some("passing".into()));
+}

@@ -1,0 +1,398 @@
+//! A datacenter of servers in one value: what `sim` does with faults and oracles, here without.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tribune_api::http::{Content, Response};
+use tribune_api::plan::{Consistency, Context, Query, Read, Write, WriteAnswer};
+use tribune_base::id::{Index, NodeId, ServerId, Uuid};
+use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_core::{Call, Config, Input, Node, Output, RequestId, Restored, Wire};
+use tribune_raft::{self as raft, SnapshotMeta};
+use tribune_state::{Command, Store, kv};
+
+/// Servers, and what is under way between them.
+pub struct World {
+    servers: BTreeMap<String, Server>,
+    now: Instant,
+    /// When, to whom (by address), from whom.
+    messages: VecDeque<(Instant, String, ServerId, Wire)>,
+    next_request: u64,
+    snapshot_entries_max: u64,
+    expect: u64,
+}
+
+struct Server {
+    number: u128,
+    /// `None` while it is down.
+    node: Option<Node>,
+    disk: Disk,
+    incarnation: u64,
+    replies: BTreeMap<RequestId, Response>,
+    installed: u32,
+    stopped: bool,
+}
+
+/// What survives.
+#[derive(Default)]
+struct Disk {
+    raft: raft::Restored,
+    snapshot: Option<(SnapshotMeta, Bytes)>,
+    incoming: BytesMut,
+}
+
+impl World {
+    /// `count` servers that wait for each other, and know only the first.
+    pub fn of(count: u128) -> Self {
+        Self::with(count, count as u64)
+    }
+
+    /// `count` servers, the first `expect` of which begin.
+    pub fn with(count: u128, expect: u64) -> Self {
+        let server = |number| Server {
+            number,
+            node: None,
+            disk: Disk::default(),
+            incarnation: 0,
+            replies: BTreeMap::new(),
+            installed: 0,
+            stopped: false,
+        };
+        let servers = (1..=count).map(|it| (format!("n{it}"), server(it))).collect();
+        let mut world = Self {
+            servers,
+            now: Instant::START,
+            messages: VecDeque::new(),
+            next_request: 0,
+            snapshot_entries_max: 10_000,
+            expect,
+        };
+        for name in world.names() {
+            world.start(&name);
+        }
+        world
+    }
+
+    /// Make all servers forget their log after so many entries. They start anew.
+    pub fn snapshots_every(&mut self, entries: u64) {
+        self.snapshot_entries_max = entries;
+        for name in self.names() {
+            self.stop(&name);
+            self.start(&name);
+        }
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.servers.keys().cloned().collect()
+    }
+
+    pub fn node(&self, name: &str) -> &Node {
+        self.servers[name].node.as_ref().expect("it is up")
+    }
+
+    pub fn id(&self, name: &str) -> ServerId {
+        let server = &self.servers[name];
+        ServerId::from(node_id(server))
+    }
+
+    pub fn address(&self, name: &str) -> String {
+        format!("{}:8300", host(&self.servers[name]))
+    }
+
+    pub fn installed(&self, name: &str) -> u32 {
+        self.servers[name].installed
+    }
+
+    pub fn has_stopped(&self, name: &str) -> bool {
+        self.servers[name].stopped
+    }
+
+    /// The server that leads and answers.
+    pub fn leader(&self) -> Option<String> {
+        let leads = |it: &Server| it.node.as_ref().is_some_and(|it| it.view().freshness.leads);
+        self.servers.iter().find(|(_, it)| leads(it) && !it.stopped).map(|(name, _)| name.clone())
+    }
+
+    /// A server that is up and does not lead.
+    pub fn follower(&self) -> String {
+        let leader = self.leader();
+        let up = self.servers.iter().filter(|(_, it)| it.node.is_some());
+        let mut followers =
+            up.map(|(name, _)| name.clone()).filter(|it| Some(it) != leader.as_ref());
+        followers.next().expect("there is a follower")
+    }
+
+    pub fn configuration(&self, name: &str) -> raft::Configuration {
+        self.node(name).configuration().clone()
+    }
+
+    /// The node's `serfHealth`, as `at` shows it.
+    pub fn health(&self, at: &str, node: &str) -> Option<String> {
+        let snapshot = self.node(at).view().snapshot;
+        let (_, checks) = snapshot.node_checks(node);
+        let check = checks.into_iter().find(|it| it.id == "serfHealth")?;
+        Some(check.status.as_str().to_owned())
+    }
+
+    pub fn start(&mut self, name: &str) {
+        let (now, config) = (self.now, self.config(name));
+        let server = self.servers.get_mut(name).unwrap();
+        server.incarnation += 1;
+        let store = match &server.disk.snapshot {
+            Some((_, bytes)) => Store::restore([bytes.clone()]).unwrap(),
+            None => Store::default(),
+        };
+        let mut restored = server.disk.raft.clone();
+        restored.snapshot = server.disk.snapshot.as_ref().map(|(meta, _)| meta.clone());
+        let restored = Restored { store, raft: restored, ..Restored::default() };
+        let seed = u64::try_from(server.number).unwrap() << 32 | server.incarnation;
+        server.node = Some(Node::new(config, restored, seed, now));
+        self.drain(name);
+    }
+
+    /// Pull the plug.
+    pub fn stop(&mut self, name: &str) {
+        self.servers.get_mut(name).unwrap().node = None;
+    }
+
+    pub fn wipe(&mut self, name: &str) {
+        self.servers.get_mut(name).unwrap().disk = Disk::default();
+    }
+
+    pub fn ask_to_stop(&mut self, name: &str) {
+        self.input(name, Input::Stop);
+    }
+
+    pub fn write(&mut self, name: &str, command: Command) -> (String, RequestId) {
+        let write = Write { command, answer: WriteAnswer::Bool, pretty: false };
+        self.call(name, Call::Write(write))
+    }
+
+    pub fn read(&mut self, name: &str, read: Read) -> (String, RequestId) {
+        self.call(name, Call::Read { read, seen: None })
+    }
+
+    /// The index of what a server has.
+    pub fn index(&self, name: &str, read: &Read) -> Index {
+        self.node(name).view().snapshot.index_of(&read.query.topic())
+    }
+
+    /// Wait for something newer than `min_index`.
+    pub fn watch(&mut self, name: &str, read: Read, min_index: Index) -> (String, RequestId) {
+        self.read(name, Read { min_index, wait: Duration::from_secs(60), ..stale(read) })
+    }
+
+    fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.input(name, Input::Request { id, call });
+        (name.to_owned(), id)
+    }
+
+    /// What a request was answered with.
+    pub fn reply(&mut self, (name, id): (String, RequestId)) -> Response {
+        let server = self.servers.get_mut(&name).unwrap();
+        server.replies.remove(&id).expect("it has been answered")
+    }
+
+    /// Let time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.now = self.now + Duration::from_millis(1);
+            for name in self.names() {
+                let Some(node) = &self.servers[&name].node else { continue };
+                if node.poll_timeout() <= self.now {
+                    let now = self.now;
+                    let node = self.servers.get_mut(&name).unwrap().node.as_mut().unwrap();
+                    node.handle_timeout(now);
+                    self.drain(&name);
+                }
+            }
+            while self.messages.front().is_some_and(|it| it.0 <= self.now) {
+                let (_, to, from, message) = self.messages.pop_front().unwrap();
+                let to = self.names().into_iter().find(|it| self.address(it) == to);
+                if let Some(name) = to
+                    && self.servers[&name].node.is_some()
+                    && !self.servers[&name].stopped
+                {
+                    self.input(&name, Input::Message { from, message });
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, name: &str, input: Input) {
+        let now = self.now;
+        self.servers.get_mut(name).unwrap().node.as_mut().expect("it is up").handle(now, input);
+        self.drain(name);
+    }
+
+    fn drain(&mut self, name: &str) {
+        let id = self.id(name);
+        let now = self.now;
+        let server = self.servers.get_mut(name).unwrap();
+        let Some(node) = &mut server.node else { return };
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Persist(batch) => {
+                    server.disk.persist(&batch);
+                    node.handle(now, Input::Persisted(batch.seq));
+                }
+                Output::Send { to, message } => {
+                    let at = now + Duration::from_millis(1);
+                    self.messages.push_back((at, to.to_string(), id, message));
+                }
+                Output::Reply { id, response } => {
+                    let before = server.replies.insert(id, response);
+                    assert_eq!(before, None, "{id:?} was answered twice");
+                }
+                Output::Serve(serve) => {
+                    let context = Context::new("dc1", name);
+                    let evaluation = serve.query.evaluate(&node.view().snapshot, &context, false);
+                    for id in &serve.ids {
+                        let response = Response {
+                            status: evaluation.status,
+                            content: Content::Raw,
+                            meta: None,
+                            headers: Vec::new(),
+                            body: evaluation.body.clone(),
+                        };
+                        let before = server.replies.insert(*id, response);
+                        assert_eq!(before, None, "{id:?} was answered twice");
+                    }
+                    node.handle(now, Input::Served(serve.ids));
+                }
+                Output::SaveSnapshot { meta, snapshot } => {
+                    server.disk.snapshot = Some((meta.clone(), concat(snapshot.records())));
+                    node.handle(now, Input::SnapshotSaved(meta));
+                }
+                Output::ReadSnapshot { to, last, offset, len } => {
+                    let piece = server.disk.read(last, offset, len);
+                    node.handle(now, Input::SnapshotRead { to, last, offset, piece });
+                }
+                Output::WriteSnapshot { last, offset, data } => {
+                    server.disk.incoming.truncate(usize::try_from(offset).unwrap());
+                    server.disk.incoming.extend_from_slice(&data);
+                    let end = offset + data.len() as u64;
+                    node.handle(now, Input::SnapshotWritten { last, end });
+                }
+                Output::InstallSnapshot(meta) => {
+                    let bytes = server.disk.incoming.split().freeze();
+                    let store = Box::new(Store::restore([bytes.clone()]).unwrap());
+                    let last = meta.last;
+                    server.disk.snapshot = Some((meta, bytes));
+                    server.installed += 1;
+                    node.handle(now, Input::SnapshotInstalled { last, store });
+                }
+                Output::ForgetLog { through } => {
+                    server.disk.raft.entries.retain(|it| through < it.id.index);
+                }
+                Output::Save { seq, .. } => node.handle(now, Input::Saved(seq)),
+                Output::Stop => server.stopped = true,
+                Output::RunCheck { .. } | Output::StopCheck { .. } | Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn config(&self, name: &str) -> Config {
+        let server = &self.servers[name];
+        let (id, address) = (node_id(server), host(server));
+        Config {
+            id,
+            name: name.into(),
+            address: address.clone(),
+            server_port: 8_300,
+            serf_lan_port: 8_301,
+            serf_wan_port: 8_302,
+            datacenter: "dc1".into(),
+            version: "0.0.0".into(),
+            revision: String::new(),
+            build_date: String::new(),
+            shown: BTreeMap::new(),
+            context: Arc::new(Context::new("dc1", name)),
+            bootstrap_expect: self.expect,
+            join: vec!["10.0.0.1:8300".into()],
+            raft: raft::Config {
+                snapshot_entries_max: self.snapshot_entries_max,
+                trailing_entries_max: self.snapshot_entries_max.min(10),
+                ..raft::Config::lan(1)
+            },
+            agent: tribune_agent::Config::new(name, id, &address),
+            hold_max: Duration::from_secs(7),
+            write_max: Duration::from_secs(30),
+            requests_max: 65_536,
+            settle_max: Duration::from_millis(500),
+            tombstone_ttl: Duration::from_secs(900),
+            started: WallTime(0),
+        }
+    }
+}
+
+impl Disk {
+    fn persist(&mut self, batch: &raft::Persist) {
+        if let Some(hard_state) = batch.hard_state {
+            self.raft.hard_state = hard_state;
+        }
+        if let Some(from) = batch.truncate_from {
+            self.raft.entries.retain(|it| it.id.index < from);
+        }
+        self.raft.entries.extend(batch.entries.iter().cloned());
+        let indexes: BTreeSet<_> = self.raft.entries.iter().map(|it| it.id.index).collect();
+        assert_eq!(indexes.len(), self.raft.entries.len(), "an index is in the log once");
+    }
+
+    fn read(&self, last: tribune_base::id::LogId, offset: u64, len: u64) -> Option<(Bytes, bool)> {
+        let (_, bytes) = self.snapshot.as_ref().filter(|(meta, _)| meta.last == last)?;
+        let start = usize::try_from(offset).unwrap().min(bytes.len());
+        let end = usize::try_from(offset + len).unwrap().min(bytes.len());
+        Some((bytes.slice(start..end), end == bytes.len()))
+    }
+}
+
+fn node_id(server: &Server) -> NodeId {
+    NodeId(Uuid::from_entropy(server.number))
+}
+
+fn host(server: &Server) -> String {
+    format!("10.0.0.{}", server.number)
+}
+
+fn concat(chunks: impl IntoIterator<Item = Bytes>) -> Bytes {
+    chunks
+        .into_iter()
+        .fold(BytesMut::new(), |mut all, it| {
+            all.extend_from_slice(&it);
+            all
+        })
+        .freeze()
+}
+
+/// Set a key.
+pub fn kv_set(key: &str, value: &str) -> Command {
+    let (key, value) = (key.to_owned().into(), value.to_owned().into());
+    Command::Kv(kv::Command::Set { key, value, flags: 0 })
+}
+
+/// Read a key, as fresh as can be had without asking for more.
+pub fn kv_get(key: &str) -> Read {
+    Read {
+        query: Query::KvGet { key: Bytes::copy_from_slice(key.as_bytes()), raw: true },
+        consistency: Consistency::Default,
+        max_stale: None,
+        min_index: Index(0),
+        wait: Duration::ZERO,
+        pretty: false,
+    }
+}
+
+/// The same, from whatever the server has.
+pub fn stale(read: Read) -> Read {
+    Read { consistency: Consistency::Stale, ..read }
+}
+
+/// The value in an answer, if the key was there.
+pub fn key(response: &Response) -> Option<String> {
+    (response.status == 200).then(|| String::from_utf8_lossy(&response.body).into_owned())
+}

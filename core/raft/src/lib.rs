@@ -51,6 +51,7 @@ mod membership;
 mod message;
 mod node;
 mod output;
+mod pressure;
 mod progress;
 pub mod quorum;
 mod read;

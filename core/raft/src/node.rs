@@ -116,7 +116,7 @@ impl Node {
         };
         // Nobody can have promised anything to a leader that a lone voter does not know of.
         if !this.configuration().is_lone_voter(id) {
-            this.deadline = now + this.rng.jitter(this.config.election_timeout);
+            this.restart_patience();
         }
         this.check_invariants();
         this
@@ -287,7 +287,7 @@ impl Node {
     /// Turn everything that has gathered into one batch for the disk and one message per peer.
     fn flush(&mut self) {
         self.flush_reads();
-        if let Some(persist) = self.disk.batch(self.hard_state, &self.log) {
+        if let Some(persist) = self.disk.batch(self.now, self.hard_state, &self.log) {
             self.outputs.push_back(Output::Persist(persist));
         }
         self.replicate();

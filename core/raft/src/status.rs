@@ -120,6 +120,11 @@ impl Node {
         (leader.lease_floor < round.serial).then(|| round.sent + self.config.lease)
     }
 
+    /// Since when the oldest write has been on its way to the disk, if one is.
+    pub fn disk_waits_since(&self) -> Option<Instant> {
+        self.disk.waiting_since()
+    }
+
     /// When a leader was last heard. `None` if never since the start.
     pub const fn leader_contact(&self) -> Option<Instant> {
         self.leader_contact

@@ -47,7 +47,7 @@ impl Faults {
             drop: pick(&[0, 0, 10, 100, 300]),
             duplicate: pick(&[0, 20, 200]),
             latency_max: Duration::from_millis(pick(&[2, 20, 400])),
-            disk_max: Duration::from_millis(pick(&[1, 20, 300])),
+            disk_max: Duration::from_millis(pick(&[1, 20, 300, 3_000])),
             crash: pick(&[0, 10, 50]),
             partition: pick(&[0, 10, 50]),
             transfer: pick(&[0, 0, 30]),

@@ -134,7 +134,7 @@ impl Node {
         configuration: Configuration,
     ) -> Result<(), BootstrapError> {
         self.advance(now);
-        if self.hard_state != HardState::default() || self.log.last() != LogId::default() {
+        if !self.is_fresh() {
             return Err(BootstrapError::NotFresh);
         }
         if configuration.voters.is_empty() || configuration.is_joint() {
@@ -319,6 +319,7 @@ impl Node {
         assert!(index <= self.log.last().index, "committed what is not in the log");
         let entries = self.log.range(self.commit.next(), index);
         self.commit = index;
+        self.log.settle(index);
         self.outputs.push_back(Output::Commit(entries));
         self.settle_reads();
         self.consider_snapshot();
@@ -331,6 +332,11 @@ impl Node {
             let (role, term, leader) = now;
             self.outputs.push_back(Output::RoleChanged { role, term, leader });
         }
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.hard_state == HardState::default() && self.log.last() == LogId::default()
     }
 
     pub(crate) fn check_invariants(&self) {

@@ -53,9 +53,10 @@ impl Node {
             lease_floor: 0,
         }));
         self.announce();
-        // Entries of earlier terms are never committed by counting (paper, section 5.4.2); an
-        // empty one of our own takes them along.
-        self.append_as_leader(Payload::Empty);
+        // Entries of earlier terms are never committed by counting (paper, section 5.4.2); one of
+        // our own takes them along. It is empty, unless the group has to be told who it is.
+        let forced = self.log.forced().cloned();
+        self.append_as_leader(forced.map_or(Payload::Empty, Payload::Configuration));
         self.meet_peers();
         self.broadcast_heartbeat();
     }

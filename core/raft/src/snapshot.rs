@@ -327,6 +327,7 @@ impl Node {
         }
         self.snapshot = meta;
         self.commit = last.index;
+        self.log.settle(last.index);
         self.agreed = self.agreed.max(last.index);
         self.taking = self.taking.filter(|it| last.index < it.index);
         self.outputs.push_back(Output::ForgetLog { through: last.index });

@@ -99,9 +99,11 @@ impl Node {
         self.log.configuration()
     }
 
-    /// Whether the configuration in force is committed, and final.
+    /// Whether the configuration in force is committed, and final. One that was given to
+    /// [`Node::recover`] is not until a leader has had it committed.
     pub fn is_configuration_settled(&self) -> bool {
-        self.log.configuration_index() <= self.commit && !self.configuration().is_joint()
+        let forced = self.log.forced().is_some();
+        !forced && self.log.configuration_index() <= self.commit && !self.configuration().is_joint()
     }
 
     /// Until when this leader may answer reads from its own state, once that has applied

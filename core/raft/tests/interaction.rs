@@ -84,7 +84,8 @@ impl Cluster {
     /// `pass MS`, `timeout ID` (lets time pass until the server acts), `heartbeats on|off`;
     /// `stand ID [VOTER..]` (has it elected), `work MS ID..` (time passes for these alone), `restore ID term=T TERM..`, `forge TO FROM RequestVote TERM`;
     /// `stall ID` (its disk does not answer), `unstall`;
-    /// `lose ID` (one message), `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`;
+    /// `lose ID` (one message), `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`,
+    /// `recover ID MEMBER..` (after a crash: go on as a group of these);
     /// `change ID add-non-voter|add-voter|promote|demote|remove WHOM`;
     /// `saved ID TERM/INDEX`, `piece ID TO OFFSET TEXT [done]`, `gone ID TO`,
     /// `written ID TERM/INDEX END`, `installed ID TERM/INDEX`;
@@ -150,6 +151,11 @@ impl Cluster {
             "transfer" => {
                 let to = words.get(2).map(|it| id(it));
                 node.transfer(now, to).err().map(|it| it.to_string())
+            }
+            "recover" => {
+                let members = words[2..].iter().map(|it| (id(it), format!("server-{it}")));
+                let configuration = Configuration::of_voters(members);
+                node.recover(now, configuration).err().map(|it| it.to_string())
             }
             "change" => {
                 let change = change(words[2], id(words[3]));

@@ -40,7 +40,8 @@ pub struct Config {
     pub snapshot_entries_max: u64,
     /// Committed bytes after which a snapshot is due.
     pub snapshot_bytes_max: u64,
-    /// Entries kept behind a snapshot, for followers that lag a little.
+    /// Entries kept behind a snapshot, for followers that lag a little. A leader keeps up to four
+    /// times as many, and as many bytes, for one that lags more and has been heard recently.
     pub trailing_entries_max: u64,
     /// Bytes kept behind a snapshot.
     pub trailing_bytes_max: u64,

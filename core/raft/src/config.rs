@@ -8,12 +8,15 @@ use tribune_base::time::Duration;
 pub struct Config {
     /// How often a leader says that it is there.
     pub heartbeat_interval: Duration,
-    /// How long a follower waits for its leader at least; at most twice as long. Also how long a
-    /// leader may go without a quorum, and how long a transfer may take.
+    /// How long a follower waits for its leader at least; at most half as long again. Also how
+    /// long a leader may go without a quorum, and how long a transfer may take.
     pub election_timeout: Duration,
     /// How long after the start of a heartbeat round, answered by a quorum, the leader may answer
     /// reads on its own. Less than `election_timeout`.
     pub lease: Duration,
+    /// How long a leader's disk may take for a write before leadership is handed to a server with
+    /// a healthier one.
+    pub disk_patience: Duration,
     /// How long the news of a commit may wait for an append to travel with.
     pub commit_spread: Duration,
 
@@ -37,7 +40,8 @@ pub struct Config {
     pub snapshot_entries_max: u64,
     /// Committed bytes after which a snapshot is due.
     pub snapshot_bytes_max: u64,
-    /// Entries kept behind a snapshot, for followers that lag a little.
+    /// Entries kept behind a snapshot, for followers that lag a little. A leader keeps up to four
+    /// times as many, and as many bytes, for one that lags more and has been heard recently.
     pub trailing_entries_max: u64,
     /// Bytes kept behind a snapshot.
     pub trailing_bytes_max: u64,
@@ -68,6 +72,7 @@ impl Config {
             heartbeat_interval: Duration::from_millis(100) * multiplier,
             election_timeout: Duration::from_millis(1_000) * multiplier,
             lease: Duration::from_millis(500) * multiplier,
+            disk_patience: Duration::from_millis(1_000) * multiplier,
             commit_spread: Duration::from_millis(50),
             append_bytes_max: 1 << 20,
             append_entries_max: 4_096,
@@ -91,6 +96,7 @@ impl Config {
             heartbeat_interval: Duration::from_millis(20),
             election_timeout: Duration::from_millis(200),
             lease: Duration::from_millis(100),
+            disk_patience: Duration::from_millis(200),
             commit_spread: Duration::from_millis(10),
             ..Self::lan(1)
         }
@@ -120,6 +126,7 @@ impl Config {
             self.snapshot_bytes_max,
             self.chunk_len_max,
             self.chunk_window_max,
+            u64::try_from(self.disk_patience.as_nanos()).unwrap_or(u64::MAX),
         ];
         if limits.contains(&0) { Err(ConfigError::Limit) } else { Ok(()) }
     }

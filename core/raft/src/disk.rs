@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Instant;
 
 use crate::log::Log;
 use crate::message::Message;
@@ -23,10 +24,19 @@ pub(crate) struct Disk {
     durable_index: Index,
     /// What the disk still has and memory no longer.
     truncate_from: Option<Index>,
-    /// The log index each unconfirmed batch reaches.
-    in_flight: VecDeque<(PersistSeq, Index)>,
+    /// The batches that are not confirmed yet. Invariant: ascending.
+    in_flight: VecDeque<Write>,
     /// Messages that would be lies after a crash, by the batch that makes them true.
     held: BTreeMap<PersistSeq, Vec<(ServerId, Message)>>,
+}
+
+/// A batch on its way to the disk.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    seq: PersistSeq,
+    /// The log is durable up to here when this is.
+    reach: Index,
+    issued_at: Instant,
 }
 
 impl Disk {
@@ -73,13 +83,18 @@ impl Disk {
         self.durable_index = self.durable_index.min(index);
         // A batch that is still on its way proves nothing about entries that will be overwritten
         // after it: the same index may soon name another entry.
-        for (_, reach) in &mut self.in_flight {
-            *reach = (*reach).min(index);
+        for write in &mut self.in_flight {
+            write.reach = write.reach.min(index);
         }
     }
 
     /// The next batch, if there is anything to write.
-    pub(crate) fn batch(&mut self, hard_state: HardState, log: &Log) -> Option<Persist> {
+    pub(crate) fn batch(
+        &mut self,
+        now: Instant,
+        hard_state: HardState,
+        log: &Log,
+    ) -> Option<Persist> {
         let last = log.last().index;
         let changed = self.hard_state != hard_state;
         if !changed && self.truncate_from.is_none() && last <= self.written {
@@ -92,7 +107,7 @@ impl Disk {
         }
         let entries = log.range(self.written.next(), last);
         self.written = last;
-        self.in_flight.push_back((self.issued, last));
+        self.in_flight.push_back(Write { seq: self.issued, reach: last, issued_at: now });
         Some(Persist {
             seq: self.issued,
             hard_state: changed.then_some(hard_state),
@@ -106,8 +121,8 @@ impl Disk {
         assert!(self.durable < seq, "confirmed twice: {seq:?}");
         assert!(seq <= self.issued, "never issued: {seq:?}");
         self.durable = seq;
-        while let Some((_, reach)) = self.in_flight.pop_front_if(|(at, _)| *at <= seq) {
-            self.durable_index = self.durable_index.max(reach);
+        while let Some(write) = self.in_flight.pop_front_if(|it| it.seq <= seq) {
+            self.durable_index = self.durable_index.max(write.reach);
         }
         let later = self.held.split_off(&seq.next());
         std::mem::replace(&mut self.held, later).into_values().flatten().collect()
@@ -138,8 +153,8 @@ impl Disk {
         if index <= self.durable_index {
             return promise;
         }
-        let covering = self.in_flight.iter().find(|(_, reach)| index <= *reach);
-        promise.max(covering.map_or_else(|| self.issued.next(), |(seq, _)| *seq))
+        let covering = self.in_flight.iter().find(|it| index <= it.reach);
+        promise.max(covering.map_or_else(|| self.issued.next(), |it| it.seq))
     }
 
     /// Whether `hard_state`, which is the one in memory, is durable.
@@ -152,10 +167,15 @@ impl Disk {
         self.durable_index
     }
 
+    /// Since when the oldest batch has been on its way, if one is.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.in_flight.front().map(|it| it.issued_at)
+    }
+
     pub(crate) fn check_invariants(&self) {
         assert!(self.durable <= self.issued, "confirmed more than was issued");
         assert!(self.durable_index <= self.written, "durable beyond what was written");
-        debug_assert!(self.in_flight.iter().is_sorted_by_key(|(seq, _)| *seq));
+        debug_assert!(self.in_flight.iter().is_sorted_by_key(|it| it.seq));
         debug_assert!(self.held.keys().all(|seq| self.durable < *seq));
     }
 }
@@ -181,12 +201,12 @@ mod tests {
         let mut disk = Disk::holding(hard_state, Index(0));
         append(&mut log, 1, 1);
         append(&mut log, 1, 2);
-        let first = disk.batch(hard_state, &log).unwrap();
+        let first = disk.batch(Instant::START, hard_state, &log).unwrap();
 
         log.truncate(Index(2));
         disk.truncate(Index(2));
         append(&mut log, 2, 2);
-        let second = disk.batch(hard_state, &log).unwrap();
+        let second = disk.batch(Instant::START, hard_state, &log).unwrap();
         assert_eq!(second.truncate_from, Some(Index(2)));
         assert_eq!(second.entries.len(), 1);
 
@@ -205,6 +225,6 @@ mod tests {
         append(&mut log, 1, 1);
         log.truncate(Index(1));
         disk.truncate(Index(1));
-        assert_eq!(disk.batch(hard_state, &log), None);
+        assert_eq!(disk.batch(Instant::START, hard_state, &log), None);
     }
 }

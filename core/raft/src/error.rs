@@ -33,6 +33,22 @@ pub enum BootstrapError {
     Invalid,
 }
 
+/// Why [`Node::recover`](crate::Node::recover) refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RecoverError {
+    /// This server has no past, so it has nothing to go on with; counted as a survivor, it could
+    /// outvote those who have. The operator leaves it out, and adds it when the group works.
+    #[error("a server without state cannot take part in a recovery")]
+    Fresh,
+    /// The server is at work already. The caller restarts it first.
+    #[error("only a server that has just started can be recovered")]
+    Running,
+    /// The configuration has no voter, is joint, or is without this server. The operator corrects
+    /// it.
+    #[error("a recovered group needs voters, no outgoing ones, and this server")]
+    Invalid,
+}
+
 /// Why [`Node::propose_configuration`](crate::Node::propose_configuration) refused a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChangeError {

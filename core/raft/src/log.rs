@@ -18,6 +18,8 @@ pub(crate) struct Log {
     slots: VecDeque<Slot>,
     /// Which configuration holds from which index on. Invariant: ascending, never empty.
     configurations: Vec<(Index, Configuration)>,
+    /// What the operator has put in their place, and where the log ended then.
+    forced: Option<(Index, Configuration)>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Log {
             base_end: 0,
             slots: VecDeque::new(),
             configurations: vec![(snapshot.last.index, snapshot.configuration.clone())],
+            forced: None,
         }
     }
 
@@ -86,6 +89,18 @@ impl Log {
         self.base_end = end;
         let current = self.configurations.partition_point(|(at, _)| *at <= through);
         self.configurations.drain(..current.saturating_sub(1));
+    }
+
+    /// Put `configuration` in force, whatever the log says. See [`Self::settle`].
+    pub(crate) fn force(&mut self, configuration: Configuration) {
+        self.forced = Some((self.last().index, configuration));
+    }
+
+    /// Everything up to `commit` is committed. If that includes a configuration which came after
+    /// the forced one, the log is to be believed again.
+    pub(crate) fn settle(&mut self, commit: Index) {
+        let latest = self.latest().0;
+        self.forced = self.forced.take().filter(|(end, _)| latest <= *end || commit < latest);
     }
 
     /// The last entry.
@@ -147,9 +162,14 @@ impl Log {
     }
 
     /// The configuration in force: the last one in the log, committed or not (dissertation,
-    /// section 4.1).
+    /// section 4.1), unless the operator knows better.
     pub(crate) fn configuration(&self) -> &Configuration {
-        &self.latest().1
+        self.forced().unwrap_or_else(|| &self.latest().1)
+    }
+
+    /// What the operator has forced, until a leader has had it committed.
+    pub(crate) fn forced(&self) -> Option<&Configuration> {
+        self.forced.as_ref().map(|(_, it)| it)
     }
 
     /// Where the configuration in force comes from.

@@ -116,7 +116,7 @@ impl Node {
         };
         // Nobody can have promised anything to a leader that a lone voter does not know of.
         if !this.configuration().is_lone_voter(id) {
-            this.deadline = now + this.rng.jitter(this.config.election_timeout);
+            this.restart_patience();
         }
         this.check_invariants();
         this
@@ -134,7 +134,7 @@ impl Node {
         configuration: Configuration,
     ) -> Result<(), BootstrapError> {
         self.advance(now);
-        if self.hard_state != HardState::default() || self.log.last() != LogId::default() {
+        if !self.is_fresh() {
             return Err(BootstrapError::NotFresh);
         }
         if configuration.voters.is_empty() || configuration.is_joint() {
@@ -287,7 +287,7 @@ impl Node {
     /// Turn everything that has gathered into one batch for the disk and one message per peer.
     fn flush(&mut self) {
         self.flush_reads();
-        if let Some(persist) = self.disk.batch(self.hard_state, &self.log) {
+        if let Some(persist) = self.disk.batch(self.now, self.hard_state, &self.log) {
             self.outputs.push_back(Output::Persist(persist));
         }
         self.replicate();
@@ -319,6 +319,7 @@ impl Node {
         assert!(index <= self.log.last().index, "committed what is not in the log");
         let entries = self.log.range(self.commit.next(), index);
         self.commit = index;
+        self.log.settle(index);
         self.outputs.push_back(Output::Commit(entries));
         self.settle_reads();
         self.consider_snapshot();
@@ -331,6 +332,11 @@ impl Node {
             let (role, term, leader) = now;
             self.outputs.push_back(Output::RoleChanged { role, term, leader });
         }
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.hard_state == HardState::default() && self.log.last() == LogId::default()
     }
 
     pub(crate) fn check_invariants(&self) {

@@ -31,6 +31,8 @@ pub(crate) struct Leader {
     pub(crate) transfer: Option<Transfer>,
     /// How many transfers were given up.
     pub(crate) abandoned: u64,
+    /// Not to hand leadership over because of the disk before.
+    pub(crate) relief_at: Instant,
     /// The lease only counts rounds after this one: before, some peer may have been told to hold
     /// an election.
     pub(crate) lease_floor: u64,
@@ -47,12 +49,14 @@ impl Node {
             spread_at: Instant::NEVER,
             transfer: None,
             abandoned: 0,
+            relief_at: Instant::START,
             lease_floor: 0,
         }));
         self.announce();
-        // Entries of earlier terms are never committed by counting (paper, section 5.4.2); an
-        // empty one of our own takes them along.
-        self.append_as_leader(Payload::Empty);
+        // Entries of earlier terms are never committed by counting (paper, section 5.4.2); one of
+        // our own takes them along. It is empty, unless the group has to be told who it is.
+        let forced = self.log.forced().cloned();
+        self.append_as_leader(forced.map_or(Payload::Empty, Payload::Configuration));
         self.meet_peers();
         self.broadcast_heartbeat();
     }
@@ -215,7 +219,8 @@ impl Node {
     pub(crate) fn leader_deadline(&self, leader: &Leader) -> Instant {
         let transfer = leader.transfer.as_ref().map_or(Instant::NEVER, |it| it.deadline);
         let spread_and_beat = leader.heartbeat_at.min(leader.spread_at);
-        self.quorum_deadline(leader).min(transfer).min(spread_and_beat)
+        let relief = self.relief_deadline(leader);
+        self.quorum_deadline(leader).min(transfer).min(relief).min(spread_and_beat)
     }
 
     pub(crate) fn on_leader_timeout(&mut self) {
@@ -225,6 +230,7 @@ impl Node {
             return self.become_follower(self.hard_state.term, None);
         }
         self.expire_transfer();
+        self.seek_relief();
         let Part::Leader(leader) = &mut self.part else { return };
         let spread = leader.spread_at <= self.now;
         if spread {

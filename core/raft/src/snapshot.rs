@@ -80,19 +80,44 @@ impl Node {
     }
 
     /// Let go of what the snapshot has, but for some entries that followers who lag a little, or
-    /// restart, will ask for.
+    /// restart, will ask for; and for some more if one that lags more is at it right now, because
+    /// a snapshot would cost it and us more than the entries do.
     fn forget(&mut self) {
         let last = self.snapshot.last.index;
         let alone = self.configuration().members().eq([self.id]);
-        let trailing = if alone { 0 } else { self.config.trailing_entries_max };
-        let mut through = Index(last.0.saturating_sub(trailing)).max(self.log.base().index);
-        while through < last && self.config.trailing_bytes_max < self.log.bytes(through, last) {
-            through = through.next();
-        }
+        let usual = if alone { last } else { self.trailing(1) };
+        let needed = self.needed(self.trailing(SLOW_PEERS));
+        let through = needed.map_or(usual, |it| it.min(usual)).max(self.log.base().index);
         if self.log.base().index < through {
             self.log.forget(through);
             self.outputs.push_back(Output::ForgetLog { through });
         }
+    }
+
+    /// The last entry that may go if `times` as much as usual is to stay behind the snapshot.
+    fn trailing(&self, times: u64) -> Index {
+        let (last, first) = (self.snapshot.last.index, self.log.base().index);
+        let entries = self.config.trailing_entries_max.saturating_mul(times);
+        let bytes = self.config.trailing_bytes_max.saturating_mul(times);
+        let mut through = Index(last.0.saturating_sub(entries)).max(first);
+        while through < last && bytes < self.log.bytes(through, last) {
+            through = through.next();
+        }
+        through
+    }
+
+    /// The last entry that no peer asks for, of those that this leader has heard recently and that
+    /// have `least` already: for the others a snapshot is the only way.
+    fn needed(&self, least: Index) -> Option<Index> {
+        let Part::Leader(leader) = &self.part else { return None };
+        let recent = |it: &&Progress| {
+            it.contact.is_some_and(|at| self.now.since(at) < self.config.election_timeout)
+        };
+        let has = |it: &Progress| match &it.state {
+            State::Probe | State::Replicate => it.matched,
+            State::Snapshot(sending) => sending.meta.last.index,
+        };
+        leader.progress.values().filter(recent).map(has).filter(|it| least <= *it).min()
     }
 
     /// Whether a peer is receiving the snapshot, and has recently received a part of it.
@@ -111,6 +136,9 @@ impl Node {
         self.receiving.as_ref().is_some_and(|it| it.installing)
     }
 }
+
+/// How much more than usual the log keeps for peers that lag.
+const SLOW_PEERS: u64 = 4;
 
 /// The leader's side.
 impl Node {
@@ -327,6 +355,7 @@ impl Node {
         }
         self.snapshot = meta;
         self.commit = last.index;
+        self.log.settle(last.index);
         self.agreed = self.agreed.max(last.index);
         self.taking = self.taking.filter(|it| last.index < it.index);
         self.outputs.push_back(Output::ForgetLog { through: last.index });

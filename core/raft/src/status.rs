@@ -99,9 +99,11 @@ impl Node {
         self.log.configuration()
     }
 
-    /// Whether the configuration in force is committed, and final.
+    /// Whether the configuration in force is committed, and final. One that was given to
+    /// [`Node::recover`] is not until a leader has had it committed.
     pub fn is_configuration_settled(&self) -> bool {
-        self.log.configuration_index() <= self.commit && !self.configuration().is_joint()
+        let forced = self.log.forced().is_some();
+        !forced && self.log.configuration_index() <= self.commit && !self.configuration().is_joint()
     }
 
     /// Until when this leader may answer reads from its own state, once that has applied
@@ -118,6 +120,11 @@ impl Node {
         }
         let round = self.quorum_round(leader);
         (leader.lease_floor < round.serial).then(|| round.sent + self.config.lease)
+    }
+
+    /// Since when the oldest write has been on its way to the disk, if one is.
+    pub fn disk_waits_since(&self) -> Option<Instant> {
+        self.disk.waiting_since()
     }
 
     /// When a leader was last heard. `None` if never since the start.

@@ -6,6 +6,7 @@ use tribune_base::time::Instant;
 use crate::error::TransferError;
 use crate::message::Message;
 use crate::node::{Node, Part};
+use crate::progress::Progress;
 
 /// Leadership on its way to another server.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Transfer {
 }
 
 impl Node {
-    /// Hand leadership to `to`, or to the voter that is furthest. It has happened when
+    /// Hand leadership to `to`, or to the voter that is furthest of those heard recently. It has happened when
     /// [`Output::RoleChanged`](crate::Output::RoleChanged) says so, and has failed if
     /// [`Node::transferring_to`] is `None` before: at the latest after an election timeout. Until
     /// then proposals are refused.
@@ -28,6 +29,7 @@ impl Node {
         self.advance(now);
         let known = self.leader();
         let deadline = now + self.config.election_timeout;
+        let heard = |it: &Progress| it.contact.is_some_and(|at| now.since(at) < self.config.lease);
         let configuration = self.log.configuration();
         let Part::Leader(leader) = &mut self.part else {
             return Err(TransferError::NotLeader { leader: known });
@@ -40,7 +42,7 @@ impl Node {
         let mut candidates = voters.filter(|(id, _)| to.is_none_or(|it| it == **id));
         let best = match to {
             Some(_) => candidates.next(),
-            None => candidates.max_by_key(|(_, it)| (it.matched, it.contact)),
+            None => candidates.max_by_key(|(_, it)| (heard(it), it.matched, it.contact)),
         };
         let (&to, _) = best.ok_or(TransferError::NoTarget)?;
         leader.transfer = Some(Transfer { to, deadline });

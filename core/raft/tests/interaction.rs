@@ -63,6 +63,8 @@ struct Cluster {
     config: Option<Config>,
     servers: BTreeMap<ServerId, Server>,
     inboxes: BTreeMap<ServerId, VecDeque<(ServerId, Message)>>,
+    /// Whose disk does not answer.
+    stalled: Option<ServerId>,
     /// Whether heartbeats are worth mentioning.
     heartbeats: bool,
     out: String,
@@ -81,7 +83,9 @@ impl Cluster {
     /// `persist ID`, `deliver ID [COUNT]`, `drop ID`, `duplicate ID`, `settle [ID..]`;
     /// `pass MS`, `timeout ID` (lets time pass until the server acts), `heartbeats on|off`;
     /// `stand ID [VOTER..]` (has it elected), `work MS ID..` (time passes for these alone), `restore ID term=T TERM..`, `forge TO FROM RequestVote TERM`;
-    /// `lose ID` (one message), `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`;
+    /// `stall ID` (its disk does not answer), `unstall`;
+    /// `lose ID` (one message), `propose ID TEXT..`, `read ID N`, `transfer ID [TO]`, `crash ID`,
+    /// `recover ID MEMBER..` (after a crash: go on as a group of these);
     /// `change ID add-non-voter|add-voter|promote|demote|remove WHOM`;
     /// `saved ID TERM/INDEX`, `piece ID TO OFFSET TEXT [done]`, `gone ID TO`,
     /// `written ID TERM/INDEX END`, `installed ID TERM/INDEX`;
@@ -116,6 +120,8 @@ impl Cluster {
             "pass" => self.now = self.now + Duration::from_millis(words[1].parse().unwrap()),
             "timeout" => self.timeout(id(words[1])),
             "stand" => self.stand(id(words[1]), &words[2..]),
+            "stall" => self.stalled = Some(id(words[1])),
+            "unstall" => self.stalled = None,
             "work" => self.work(words[1].parse().unwrap(), &words[2..]),
             "lose" => _ = self.inboxes.get_mut(&id(words[1])).unwrap().pop_front(),
             "restore" => self.restore(&words[1..]),
@@ -145,6 +151,11 @@ impl Cluster {
             "transfer" => {
                 let to = words.get(2).map(|it| id(it));
                 node.transfer(now, to).err().map(|it| it.to_string())
+            }
+            "recover" => {
+                let members = words[2..].iter().map(|it| (id(it), format!("server-{it}")));
+                let configuration = Configuration::of_voters(members);
+                node.recover(now, configuration).err().map(|it| it.to_string())
             }
             "change" => {
                 let change = change(words[2], id(words[3]));
@@ -313,6 +324,9 @@ impl Cluster {
     }
 
     fn persist(&mut self, id: ServerId) -> bool {
+        if self.stalled == Some(id) {
+            return false;
+        }
         let server = self.servers.get_mut(&id).unwrap();
         let Some(persist) = server.writes.pop_front() else { return false };
         let seq = persist.seq;

@@ -33,6 +33,23 @@ fn what_is_committed_is_on_a_quorum_of_disks() {
     }
 }
 
+/// A minority that is told to go on alone keeps what was committed and one of it had.
+#[test]
+fn a_minority_goes_on_when_it_is_told_to() {
+    for (voters, survivors) in [(3, 1), (5, 2)] {
+        for seed in seeds(10) {
+            let faults = Faults { changes: false, voters: Some(voters), ..Faults::swarm(seed) };
+            let mut world = World::new(seed, faults);
+            world.run(Duration::from_secs(15));
+            world.lose_all_but(survivors);
+            world.run(Duration::from_secs(20));
+            world.heal();
+            world.run(Duration::from_secs(15));
+            world.expect_progress();
+        }
+    }
+}
+
 /// A healthy cluster elects one leader and keeps it.
 #[test]
 fn without_faults_there_is_one_election() {

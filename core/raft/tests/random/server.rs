@@ -55,6 +55,12 @@ impl Server {
         self.node = Some(node);
     }
 
+    /// Where the log on disk ends.
+    pub(crate) fn end(&self) -> LogId {
+        let snapshot = self.disk.snapshot.as_ref().map(|it| it.last).unwrap_or_default();
+        self.disk.entries.last().map_or(snapshot, |it| it.id.max(snapshot))
+    }
+
     /// Lose everything in memory; `survivors` of the unconfirmed batches had made it to the disk.
     pub(crate) fn crash(&mut self, survivors: usize) {
         self.node = None;

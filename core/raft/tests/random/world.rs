@@ -23,6 +23,8 @@ pub(crate) struct Faults {
     pub(crate) partition: u64,
     pub(crate) transfer: u64,
     pub(crate) changes: bool,
+    /// How many servers vote in the beginning, if that matters.
+    pub(crate) voters: Option<u64>,
 }
 
 impl Faults {
@@ -36,6 +38,7 @@ impl Faults {
             partition: 0,
             transfer: 0,
             changes: false,
+            voters: None,
         }
     }
 
@@ -47,11 +50,12 @@ impl Faults {
             drop: pick(&[0, 0, 10, 100, 300]),
             duplicate: pick(&[0, 20, 200]),
             latency_max: Duration::from_millis(pick(&[2, 20, 400])),
-            disk_max: Duration::from_millis(pick(&[1, 20, 300])),
+            disk_max: Duration::from_millis(pick(&[1, 20, 300, 3_000])),
             crash: pick(&[0, 10, 50]),
             partition: pick(&[0, 10, 50]),
             transfer: pick(&[0, 0, 30]),
             changes: pick(&[0, 1]) == 1,
+            voters: None,
         }
     }
 }
@@ -80,6 +84,11 @@ pub(crate) struct World {
     servers: BTreeMap<ServerId, Server>,
     agenda: BTreeMap<(Instant, u64), (ServerId, u64, Event)>,
     count: u64,
+    /// Who will never come back.
+    lost: BTreeSet<ServerId>,
+    /// What the survivors are told, and who has taken it in.
+    recovery: Option<Configuration>,
+    recovered: BTreeSet<ServerId>,
     /// Who is on the other side of a partition.
     apart: BTreeSet<ServerId>,
     pub(crate) oracle: Oracle,
@@ -110,13 +119,16 @@ impl World {
             servers: (1..=5).map(|it| (ServerId(it), Server::new(ServerId(it)))).collect(),
             agenda: BTreeMap::new(),
             count: 0,
+            lost: BTreeSet::new(),
+            recovery: None,
+            recovered: BTreeSet::new(),
             apart: BTreeSet::new(),
             oracle: Oracle::default(),
             last_read: 0,
         };
-        let voters = 1 + u128::from(world.rng.below(5));
-        let members = (1..=voters).map(|it| (ServerId(it), String::new()));
-        world.first = Configuration::of_voters(members);
+        let voters = 1 + world.rng.below(5);
+        let voters = u128::from(world.faults.voters.unwrap_or(voters));
+        world.first = group((1..=voters).map(ServerId));
         for id in world.ids() {
             world.start(id);
         }
@@ -145,10 +157,26 @@ impl World {
         self.faults = Faults::none();
         self.apart.clear();
         for id in self.ids() {
-            if self.servers[&id].node.is_none() {
+            if self.servers[&id].node.is_none() && !self.lost.contains(&id) {
                 self.start(id);
             }
         }
+    }
+
+    /// All but `count` servers are lost for good, and the others are told to go on without them.
+    /// The one with the most complete log survives.
+    pub(crate) fn lose_all_but(&mut self, count: usize) {
+        for id in self.ids() {
+            self.crash(id);
+        }
+        let mut ids: Vec<_> = self.first.voters.keys().copied().collect();
+        self.rng.shuffle(&mut ids);
+        let end = |id: &ServerId| self.servers[id].end();
+        let most = ids.iter().copied().max_by_key(end).unwrap();
+        ids.retain(|it| *it != most);
+        let survivors: BTreeSet<_> = ids.into_iter().take(count - 1).chain([most]).collect();
+        self.lost = self.ids().into_iter().filter(|it| !survivors.contains(it)).collect();
+        self.recovery = Some(group(survivors));
     }
 
     /// Somebody leads, everybody in the group has what is committed, and more can be.
@@ -198,12 +226,19 @@ impl World {
     }
 
     fn start(&mut self, id: ServerId) {
+        if self.lost.contains(&id) {
+            return;
+        }
         let (seed, now) = (self.rng.draw(), self.now);
         let server = self.servers.get_mut(&id).unwrap();
         server.start(&self.config, seed, now);
         // A first voter that remembers nothing has told nobody anything yet.
         if server.disk == Restored::default() && self.first.is_voter(id) {
             server.node.as_mut().unwrap().bootstrap(now, self.first.clone()).unwrap();
+        }
+        // The operator's file stays where it is until the group knows what it says.
+        if let Some(recovery) = self.recovery.as_ref().filter(|_| !self.recovered.contains(&id)) {
+            server.node.as_mut().unwrap().recover(now, recovery.clone()).unwrap();
         }
         self.drain(id);
     }
@@ -258,6 +293,9 @@ impl World {
             self.perform(id, output);
         }
         let node = self.servers[&id].node.as_ref().unwrap();
+        if self.recovery.is_some() && node.is_configuration_settled() {
+            self.recovered.insert(id);
+        }
         let deadline = node.poll_timeout();
         // One timer at a time: a later deadline is noticed when the earlier timer rings.
         let server = self.servers.get_mut(&id).unwrap();
@@ -419,6 +457,10 @@ impl World {
         _ = node.propose_configuration(now, change);
         self.drain(id);
     }
+}
+
+fn group(ids: impl IntoIterator<Item = ServerId>) -> Configuration {
+    Configuration::of_voters(ids.into_iter().map(|it| (it, String::new())))
 }
 
 /// Commands, so that an empty history does not pass for a tested one.

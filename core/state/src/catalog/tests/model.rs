@@ -7,8 +7,8 @@ use tribune_base::id::Index;
 
 use crate::catalog::SERF_HEALTH;
 use crate::command::{Command, Deregistration, Registration};
-use crate::script::{self, NODES, SERVICES};
 use crate::outcome::Outcome;
+use crate::script::{self, NODES, SERVICES};
 use crate::store::{Snapshot, Store};
 use crate::types::{Check, Name, Node, Service, Status, fold};
 

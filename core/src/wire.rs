@@ -2,6 +2,8 @@
 //!
 //! Messages, not calls: each may be lost, and whoever waits for an answer has a deadline of its own.
 
+mod codec;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
 use tribune_state::Outcome;
+
+pub use codec::DecodeError;
 
 /// One message from one server to another.
 #[derive(Clone, Debug, Eq, PartialEq)]

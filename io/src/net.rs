@@ -26,6 +26,10 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// Listen for connections at `addr`.
     fn listen(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
+    /// Where `address`, which is `host:port`, may be found: the host's name may have several
+    /// addresses, and others tomorrow.
+    fn resolve(&self, address: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
     /// Connect to `addr`.
     fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
@@ -91,6 +95,10 @@ impl Net for TokioNet {
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
+    }
+
+    async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        tokio::net::lookup_host(address).await.map(Iterator::collect)
     }
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &[
             "arc-swap",
             "bytes",
+            "crc32fast",
             "hickory-proto",
             "http",
             "http-body-util",

@@ -1,5 +1,7 @@
 //! Requests and responses as plain data.
 
+mod codec;
+
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -174,6 +176,7 @@ impl Response {
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+        debug_assert!(codec::HEADERS.contains(&name), "{name} does not travel");
         self.headers.push((name, value));
         self
     }

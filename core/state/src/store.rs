@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use tribune_base::id::{Index, NodeId};
+use tribune_base::id::Index;
 use tribune_base::time::WallTime;
 
 use crate::catalog::{Catalog, Changes, HealthInstance, Instance, NodeServices};
 use crate::command::Command;
 use crate::kv::{self, Kv};
+use crate::outcome::Outcome;
 use crate::snapshot::{self, RestoreError};
 use crate::types::{Check, Node, Status};
 use crate::watch::{Topic, Touch};
@@ -36,59 +37,6 @@ pub struct Applied {
     pub outcome: Outcome,
     /// For whoever waits: hand each to [`Watches::touch`](crate::Watches::touch).
     pub touched: Vec<Touch>,
-}
-
-/// What whoever asked is told.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// Whether it was done. False: a condition did not hold, and nothing changed.
-    Done(bool),
-    /// It makes no sense in this state. Nothing changed.
-    Refused(Refusal),
-    /// One for each command of a batch.
-    Batch(Vec<Self>),
-    /// The command is of a newer release, which allows to ignore it.
-    Ignored,
-}
-
-/// Why a registration makes no sense. Whoever sent it is at fault, and nothing has changed.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// A check of a service that is not there.
-    #[error("failed inserting check: Missing service registration on node \"{node}\"")]
-    MissingService {
-        /// The node that has no such service.
-        node: String,
-    },
-    /// A check of another node.
-    #[error("check node \"{check_node}\" does not match node \"{node}\"")]
-    CheckNode {
-        /// The node that the check names.
-        check_node: String,
-        /// The node that is registered.
-        node: String,
-    },
-    /// A name that another node has.
-    #[error(transparent)]
-    NameReserved(Box<NameReserved>),
-}
-
-/// The name of a node that is alive cannot be taken by another.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "failed inserting node: Error while renaming Node ID: \"{id}\": Node name {name} is reserved \
-     by node {} with name {owner_name}",
-    owner.map_or_else(String::new, |it| it.to_string())
-)]
-pub struct NameReserved {
-    /// The name.
-    pub name: String,
-    /// Who wants it.
-    pub id: NodeId,
-    /// Who has it.
-    pub owner: Option<NodeId>,
-    /// How that one spells it.
-    pub owner_name: String,
 }
 
 impl Store {

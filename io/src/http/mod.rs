@@ -26,9 +26,9 @@ use tribune_api::plan::{self, Context, Plan, Read};
 use tribune_core::Call;
 
 use crate::handle::NodeHandle;
+use crate::limit::Connections;
 use crate::net::{Listener, Stream};
 use crate::serve::{self, Answer};
-use limit::Connections;
 
 /// Everything a connection needs to answer.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ where
     L: Listener,
     L::Stream: Stream,
 {
-    let connections = Connections::new(api.connections_per_client_max);
+    let connections = Connections::new(api.connections_per_client_max, 0);
     let mut tasks = JoinSet::new();
     while !*stop.borrow() {
         let accepted = tokio::select! {

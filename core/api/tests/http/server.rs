@@ -71,7 +71,7 @@ impl Server {
         response.content = evaluation.content;
         response.body = evaluation.body;
         if read.consistency != Consistency::Default {
-            response = response.with_header("(read)", format!("{:?}", read.consistency));
+            response.headers.push(("(read)", format!("{:?}", read.consistency)));
         }
         response
     }

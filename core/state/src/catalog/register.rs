@@ -6,7 +6,7 @@ use tribune_base::id::NodeId;
 
 use super::{Catalog, Changes, Entry};
 use crate::command::{Deregistration, Registration};
-use crate::store::Refusal;
+use crate::outcome::{NameReserved, Refusal};
 use crate::types::{Check, Name, Node, Status, fold};
 
 /// The check by which the servers say whether an agent is alive. Only they write it.
@@ -94,7 +94,7 @@ impl Catalog {
         if free || owner.node.id.is_none() && !renamed {
             return Ok(());
         }
-        Err(Refusal::NameReserved(Box::new(crate::store::NameReserved {
+        Err(Refusal::NameReserved(Box::new(NameReserved {
             name: registration.node.clone(),
             id,
             owner: owner.node.id,

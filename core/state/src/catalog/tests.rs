@@ -5,7 +5,8 @@ use tribune_base::id::Uuid;
 
 use super::*;
 use crate::command::{Command, Deregistration, Registration};
-use crate::store::{Outcome, Store};
+use crate::outcome::Outcome;
+use crate::store::Store;
 use crate::watch::{Topic, Touch};
 
 fn node(name: &str) -> Registration {

@@ -7,8 +7,9 @@ use tribune_base::id::Index;
 
 use crate::catalog::SERF_HEALTH;
 use crate::command::{Command, Deregistration, Registration};
+use crate::outcome::Outcome;
 use crate::script::{self, NODES, SERVICES};
-use crate::store::{Outcome, Snapshot, Store};
+use crate::store::{Snapshot, Store};
 use crate::types::{Check, Name, Node, Service, Status, fold};
 
 /// The catalog as plain maps. Which rows changed is found by comparing all of them.

@@ -1,0 +1,228 @@
+//! One connection to one peer: dialed when there is something to say, and only written to.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+use tribune_base::rng::Rng;
+use tribune_base::time::Duration;
+
+use super::frame;
+use super::pool::Queued;
+use super::preamble::{HandshakeError, Preamble, Unfit};
+use super::{Limits, Rpc};
+use crate::net::Net;
+
+/// The task of a connection.
+#[derive(Debug)]
+pub(super) struct Conn<N> {
+    net: N,
+    rpc: Rpc,
+    address: Arc<str>,
+    queue: mpsc::Receiver<Queued>,
+    /// What was taken from `queue` and not sent yet.
+    waiting: VecDeque<Queued>,
+    rng: Rng,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Ended {
+    /// Nobody has anything more to say.
+    Done,
+    /// There was nothing to carry for long.
+    Idle,
+    /// The other side is gone.
+    Broken(io::Error),
+}
+
+impl<N: Net> Conn<N> {
+    /// A connection that carries `queue` to `address`.
+    pub(super) fn new(
+        net: N,
+        rpc: Rpc,
+        address: Arc<str>,
+        queue: mpsc::Receiver<Queued>,
+        rng: Rng,
+    ) -> Self {
+        Self { net, rpc, address, queue, waiting: VecDeque::new(), rng }
+    }
+
+    /// Dial while there is something to say, and say it.
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            if self.waiting.is_empty() {
+                let Some(first) = self.queue.recv().await else { return };
+                self.waiting.push_back(first);
+            }
+            match self.connect().await {
+                Ok(stream) => {
+                    failures = 0;
+                    match self.carry(stream).await {
+                        Ended::Done | Ended::Idle => return,
+                        Ended::Broken(error) => {
+                            debug!(target: "rpc", peer = %self.address, %error, "connection lost");
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.complain(&error);
+                    let pause = self.pause(failures, &error);
+                    failures += 1;
+                    sleep(pause).await;
+                    if self.queue.is_closed() {
+                        return;
+                    }
+                    self.forget_late();
+                }
+            }
+        }
+    }
+
+    /// Find the peer, connect to it and exchange preambles.
+    async fn connect(&self) -> Result<N::Stream, HandshakeError> {
+        let Limits { connect_max, handshake_max, .. } = self.rpc.0.limits;
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let dialed = timeout(connect_max, self.dial()).await;
+        let mut stream = dialed.map_err(late)??;
+        let ours = &self.rpc.0.ours;
+        let exchange = async {
+            stream.write_all(&ours.encode()).await?;
+            Preamble::read(&mut stream, &mut BytesMut::new()).await
+        };
+        let theirs = timeout(handshake_max, exchange).await.map_err(late)??;
+        let version = ours.agree(&theirs)?;
+        debug!(target: "rpc", peer = %self.address, server = %theirs.server.0, version, "connected");
+        Ok(stream)
+    }
+
+    async fn dial(&self) -> io::Result<N::Stream> {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for addr in self.net.resolve(&self.address).await? {
+            match self.net.connect(addr).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Write whatever comes, everything that is there at once.
+    async fn carry(&mut self, mut stream: N::Stream) -> Ended {
+        let limits = self.rpc.0.limits;
+        let mut out = BytesMut::new();
+        loop {
+            while self.fill(&mut out) {
+                if let Err(error) = write(&mut stream, &mut out, limits.write_max).await {
+                    return Ended::Broken(error);
+                }
+            }
+            // A long message was an exception: its room is not kept.
+            if limits.write_len_max * 2 < out.capacity() {
+                out = BytesMut::new();
+            }
+            let mut nothing = [0];
+            tokio::select! {
+                biased;
+                read = stream.read(&mut nothing) => return Ended::Broken(match read {
+                    Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                    Ok(_) => io::Error::other("the listener speaks out of turn"),
+                    Err(error) => error,
+                }),
+                message = self.queue.recv() => match message {
+                    Some(message) => self.waiting.push_back(message),
+                    None => {
+                        // Everything is written; whether it arrives is nobody's business here.
+                        let _ = stream.shutdown().await;
+                        return Ended::Done;
+                    }
+                },
+                () = sleep(limits.idle_max) => return Ended::Idle,
+            }
+        }
+    }
+
+    /// Move what waits into `out`, up to a limit. False, if there is nothing.
+    fn fill(&mut self, out: &mut BytesMut) -> bool {
+        let Limits { write_len_max, age_max, .. } = self.rpc.0.limits;
+        let now = Instant::now();
+        while out.is_empty() || out.len() < write_len_max {
+            let next = self.waiting.pop_front().or_else(|| self.queue.try_recv().ok());
+            let Some(Queued { since, payload, .. }) = &next else { break };
+            if age_max < now.duration_since(*since) {
+                self.rpc.counts().dropped_late.add(1);
+            } else {
+                frame::put(payload, out);
+            }
+        }
+        !out.is_empty()
+    }
+
+    /// Drop what has waited for too long: whoever said it has said something newer since.
+    fn forget_late(&mut self) {
+        while let Ok(message) = self.queue.try_recv() {
+            self.waiting.push_back(message);
+        }
+        let (now, age_max) = (Instant::now(), self.rpc.0.limits.age_max);
+        let is_late = |it: &Queued| age_max < now.duration_since(it.since);
+        let before = self.waiting.len();
+        while self.waiting.pop_front_if(|it| is_late(it)).is_some() {}
+        self.rpc.counts().dropped_late.add((before - self.waiting.len()) as u64);
+    }
+
+    /// How long to leave the peer alone. Who does not fit will not fit in a second either.
+    fn pause(&mut self, failures: u32, error: &HandshakeError) -> Duration {
+        let Limits { backoff_min, backoff_max, .. } = self.rpc.0.limits;
+        let base = match error {
+            HandshakeError::Io(_) => backoff_min.saturating_mul(1 << failures.min(16)),
+            HandshakeError::Magic
+            | HandshakeError::Frame(_)
+            | HandshakeError::Malformed(_)
+            | HandshakeError::Unfit(_) => backoff_max,
+        };
+        self.rng.jitter(base.min(backoff_max) / 2)
+    }
+
+    fn complain(&self, error: &HandshakeError) {
+        let peer = &*self.address;
+        let is_unfit = !matches!(error, HandshakeError::Io(_));
+        self.rpc.counts().unfit.add(u64::from(is_unfit));
+        if !self.rpc.0.complaints.is_due(peer) {
+            return;
+        }
+        match error {
+            HandshakeError::Unfit(Unfit::Oneself) => {
+                info!(target: "rpc", peer, "this address is not another server's: {error}");
+            }
+            HandshakeError::Io(_)
+            | HandshakeError::Magic
+            | HandshakeError::Frame(_)
+            | HandshakeError::Malformed(_)
+            | HandshakeError::Unfit(_) => {
+                warn!(target: "rpc", peer, "a server cannot be reached: {error}");
+            }
+        }
+    }
+}
+
+/// Write all of `out`, as long as the other side takes something now and then.
+async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    out: &mut BytesMut,
+    patience: Duration,
+) -> io::Result<()> {
+    while out.has_remaining() {
+        match timeout(patience, stream.write_buf(out)).await {
+            Ok(written) => _ = written?,
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+    out.clear();
+    Ok(())
+}

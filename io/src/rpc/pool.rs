@@ -1,0 +1,111 @@
+//! Who has what to say to whom: a queue for each address and lane.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::error;
+use tribune_base::rng::Rng;
+use tribune_base::time::Duration;
+use tribune_core::Wire;
+use tribune_core::wire::Lane;
+
+use super::Rpc;
+use super::conn::Conn;
+use crate::net::Net;
+
+/// Delivers messages, as well as it can be done without waiting for anybody.
+#[derive(Debug)]
+pub struct Pool<N> {
+    net: N,
+    rpc: Rpc,
+    seed: u64,
+    queues: BTreeMap<(Arc<str>, Lane), Queue>,
+    conns: JoinSet<()>,
+}
+
+/// The way to a connection's task.
+#[derive(Debug)]
+struct Queue {
+    messages: mpsc::Sender<Queued>,
+    /// Bytes in `messages`.
+    bytes: Arc<AtomicUsize>,
+}
+
+/// A message that waits for its connection. Gives its bytes back when it goes.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) since: Instant,
+    pub(super) payload: Bytes,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl<N: Net> Pool<N> {
+    /// A pool that speaks for `rpc`'s server. When to dial again follows from `seed`.
+    pub fn new(net: N, rpc: Rpc, seed: u64) -> Self {
+        Self { net, rpc, seed, queues: BTreeMap::new(), conns: JoinSet::new() }
+    }
+
+    /// Send `message` to whoever listens at `to`, or lose it. Call inside a runtime.
+    pub fn send(&mut self, to: &Arc<str>, message: &Wire) {
+        let rpc = self.rpc.clone();
+        let (counts, limits) = (rpc.counts(), &rpc.0.limits);
+        let payload = message.encode();
+        let len = payload.len();
+        if limits.frame_len_max < len {
+            error!(target: "rpc", peer = %to, len, "a message is too long to be sent");
+            return counts.dropped_long.add(1);
+        }
+        let lane = (Arc::clone(to), message.lane());
+        // One that had nothing to carry for long is gone.
+        if self.queues.get(&lane).is_none_or(|it| it.messages.is_closed()) {
+            self.open(lane.clone());
+        }
+        let queue = &self.queues[&lane];
+        let waiting = queue.bytes.load(Ordering::Relaxed);
+        if waiting != 0 && limits.queue_bytes_max < waiting + len {
+            return counts.dropped_full.add(1);
+        }
+        match queue.messages.try_send(Queued::new(payload, &queue.bytes)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => counts.dropped_full.add(1),
+        }
+    }
+
+    /// Send what waits, as far as that can be done in `patience`, and close.
+    pub async fn close(mut self, patience: Duration) {
+        self.queues.clear();
+        let all = async { while self.conns.join_next().await.is_some() {} };
+        // Who takes nothing gets nothing.
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+
+    fn open(&mut self, lane: (Arc<str>, Lane)) {
+        while self.conns.try_join_next().is_some() {}
+        self.queues.retain(|_, it| !it.messages.is_closed());
+
+        let (messages, queue) = mpsc::channel(self.rpc.0.limits.queue_len_max);
+        let address = Arc::clone(&lane.0);
+        let rng = Rng::stream(self.seed, &format!("{address} {:?}", lane.1));
+        let conn = Conn::new(self.net.clone(), self.rpc.clone(), address, queue, rng);
+        self.conns.spawn(conn.run());
+        self.queues.insert(lane, Queue { messages, bytes: Arc::default() });
+    }
+}
+
+impl Queued {
+    fn new(payload: Bytes, bytes: &Arc<AtomicUsize>) -> Self {
+        bytes.fetch_add(payload.len(), Ordering::Relaxed);
+        Self { since: Instant::now(), payload, bytes: Arc::clone(bytes) }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+    }
+}

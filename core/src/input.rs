@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
+use tribune_api::http::OwnedRequest;
+use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write};
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_raft::{PersistSeq, SnapshotMeta};
@@ -101,4 +103,11 @@ pub enum Call {
     },
     /// Something about this agent itself.
     Agent(AgentCall),
+    /// Something about the servers.
+    Operator {
+        /// What.
+        call: OperatorCall,
+        /// As it came, for the leader if that is somebody else.
+        request: OwnedRequest,
+    },
 }

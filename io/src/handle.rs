@@ -71,9 +71,10 @@ impl NodeHandle {
     pub async fn call(&self, call: Call) -> Result<Response, Error> {
         let id = RequestId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
         // A write that is under way when the node stops may be on the disk already.
-        let unanswered = match call {
+        let unanswered = match &call {
             Call::Write(_) => Error::LeadershipLost,
-            Call::Read { .. } | Call::Agent(_) => Error::ShuttingDown,
+            Call::Operator { call, .. } if call.changes() => Error::LeadershipLost,
+            Call::Read { .. } | Call::Agent(_) | Call::Operator { .. } => Error::ShuttingDown,
         };
         let (client, answer) = oneshot::channel();
         let message = ToNode::Request { id, call, client };

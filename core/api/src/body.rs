@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use tribune_agent::definition::{self, DecodeError};
+use tribune_base::duration;
+use tribune_base::time::Duration;
 
 use crate::error::Error;
 
@@ -18,6 +20,12 @@ impl From<DecodeError> for Error {
 /// Read a body as JSON.
 pub(crate) fn parse(body: &[u8]) -> Result<Value, Error> {
     Ok(definition::parse(body)?)
+}
+
+/// What is wrong with a body, without what most endpoints put in front.
+pub(crate) fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("Request decode failed: ").unwrap_or(&text).to_owned()
 }
 
 /// A value, and where it stands.
@@ -91,6 +99,24 @@ impl<'a> Field<'a> {
             return if self.is_null() { Ok(0) } else { Err(self.mismatch("int")) };
         };
         number.as_i64().ok_or_else(|| self.error(format!("number {number}"), "int"))
+    }
+
+    /// A number that is not negative; `expected` is its type in the original's words.
+    pub(crate) fn uint(&self, expected: &'static str) -> Result<u64, Error> {
+        let Value::Number(number) = self.value else {
+            return if self.is_null() { Ok(0) } else { Err(self.mismatch(expected)) };
+        };
+        number.as_u64().ok_or_else(|| self.error(format!("number {number}"), expected))
+    }
+
+    /// `"10s"`, or nanoseconds.
+    pub(crate) fn duration(&self) -> Result<Duration, Error> {
+        match self.value {
+            Value::Null => Ok(Duration::ZERO),
+            Value::String(text) => Ok(duration::parse(text).map_err(DecodeError::from)?),
+            Value::Number(_) => self.uint("time.Duration").map(Duration::from_nanos),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(self.mismatch("string")),
+        }
     }
 
     pub(crate) fn strings(&self) -> Result<Vec<String>, Error> {

@@ -19,7 +19,7 @@
 use std::borrow::Cow;
 
 use tribune_agent::{MaintenanceError, RegisterError, UpdateCheckError};
-use tribune_raft::ProposeError;
+use tribune_raft::{ChangeError, ProposeError, TransferError};
 use tribune_state::Refusal;
 
 use crate::http::Response;
@@ -74,6 +74,19 @@ pub enum Error {
     #[error("{0}")]
     TooMany(String),
 
+    /// No server is called that. Nothing changed; look at the list of servers.
+    #[error("{kind} {name:?} was not found in the Raft configuration")]
+    UnknownPeer {
+        /// What the name is: `id` or `address`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+
+    /// Consensus cannot be changed like this, or not now. Nothing changed; the text says what to do.
+    #[error("{0}")]
+    Membership(&'static str),
+
     /// Nobody can commit anything right now. Nothing changed; retry.
     #[error("No cluster leader")]
     NoClusterLeader,
@@ -120,6 +133,11 @@ impl Error {
         Self::NotFound(text.into())
     }
 
+    /// No server is called `name`, which is an `id` or an `address`.
+    pub(crate) fn unknown_peer(kind: &'static str, name: &str) -> Self {
+        Self::UnknownPeer { kind, name: name.to_owned() }
+    }
+
     /// The HTTP status. A variant without one does not compile.
     pub const fn status(&self) -> u16 {
         match self {
@@ -130,6 +148,8 @@ impl Error {
             Self::BodyTooLarge { .. } => 413,
             Self::Overloaded | Self::TooMany(_) => 429,
             Self::Refused(_)
+            | Self::UnknownPeer { .. }
+            | Self::Membership(_)
             | Self::NoClusterLeader
             | Self::NoPathToDatacenter
             | Self::LeadershipLost
@@ -155,6 +175,40 @@ impl From<ProposeError> for Error {
             // The node forwards to a leader it knows of, so this one did not know of any.
             ProposeError::NotLeader { .. } | ProposeError::Transferring => Self::NoClusterLeader,
             ProposeError::Overloaded { .. } => Self::Overloaded,
+        }
+    }
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotLeader { .. } | ChangeError::Transferring => Self::NoClusterLeader,
+            ChangeError::NotEstablished => {
+                Self::Membership("the leader is not ready to change the servers yet; try again")
+            }
+            ChangeError::Pending => {
+                Self::Membership("another change of the servers is not finished; try again")
+            }
+            ChangeError::NotApplicable => {
+                Self::Membership("the servers have changed meanwhile; look at the list again")
+            }
+            ChangeError::LastVoter => {
+                Self::Membership("the last voter cannot be removed; add another server first")
+            }
+        }
+    }
+}
+
+impl From<TransferError> for Error {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::NotLeader { .. } => Self::NoClusterLeader,
+            TransferError::InProgress => {
+                Self::Membership("leadership is being transferred already; try again")
+            }
+            TransferError::NoTarget => {
+                Self::Membership("there is no such other voter to transfer leadership to")
+            }
         }
     }
 }

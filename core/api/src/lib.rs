@@ -10,6 +10,7 @@
 //!                                ├─> Plan::Write   ─> Write::response(outcome)  ─> Response
 //!                                ├─> Plan::Agent   ─> agent::perform(local)     ─> Response
 //!                                ├─> Plan::Status  ─> StatusCall::response(facts)
+//!                                ├─> Plan::Operator ─> operator::health(…)      ─> Response
 //!                                └─> Plan::Remote  (another datacenter's business)
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod filter;
 mod health;
 pub mod http;
 mod kv;
+pub mod operator;
 mod params;
 pub mod plan;
 mod pretty;

@@ -9,9 +9,10 @@ use crate::agent::AgentCall;
 use crate::error::Error;
 use crate::filter::{Filter, Row, Rows};
 use crate::http::{Content, Request, Response};
+use crate::operator::OperatorCall;
 use crate::params::Params;
 use crate::route::{self, Endpoint, Found};
-use crate::{catalog, health, kv, pretty};
+use crate::{catalog, health, kv, operator, pretty};
 
 pub use crate::status::StatusCall;
 
@@ -66,6 +67,8 @@ pub enum Plan {
     Agent(AgentCall),
     /// What consensus knows.
     Status(StatusCall),
+    /// What only the node knows of the servers, or does with them.
+    Operator(OperatorCall),
     /// Another datacenter.
     Remote {
         /// Which one.
@@ -212,6 +215,8 @@ pub enum Query {
         /// Which.
         selection: Selection,
     },
+    /// The settings of autopilot.
+    Autopilot,
     /// The checks in a state.
     HealthState {
         /// `any`, `passing`, `warning` or `critical`; there is nothing in any other.
@@ -255,6 +260,7 @@ fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
         Endpoint::Catalog(it) => catalog::plan(it, &call),
         Endpoint::Health(it) => health::plan(it, &call),
         Endpoint::Agent(it) => crate::agent::plan(it, &call),
+        Endpoint::Operator(it) => operator::plan(it, &call),
         Endpoint::Status(it) => crate::status::plan(it, &call),
     }
 }
@@ -368,6 +374,7 @@ impl Query {
             Self::CatalogNode { node, .. } | Self::CatalogNodeServices { node, .. } => {
                 catalog::node_topic(node)
             }
+            Self::Autopilot => Topic::Autopilot,
             Self::HealthNode { node, .. } => Topic::node_checks(node),
             Self::HealthChecks { service, selection } => {
                 selection.joined(Topic::service_checks(service))
@@ -413,6 +420,7 @@ impl Query {
             Self::CatalogNodeServices { node, selection } => {
                 catalog::node_services(node, selection, snapshot)
             }
+            Self::Autopilot => operator::evaluate(snapshot),
             Self::HealthNode { node, selection } => health::node(node, selection, snapshot),
             Self::HealthChecks { service, selection } => {
                 health::checks(service, selection, snapshot)
@@ -430,7 +438,7 @@ impl Query {
     /// whoever waits for a change should then compare before waking.
     pub const fn hides_changes(&self) -> bool {
         match self {
-            Self::KvGet { .. } | Self::KvList { .. } => false,
+            Self::KvGet { .. } | Self::KvList { .. } | Self::Autopilot => false,
             Self::KvKeys { .. }
             | Self::CatalogNodes { .. }
             | Self::CatalogServices { .. }
@@ -445,10 +453,12 @@ impl Query {
     }
 
     /// Whether the answer says how it was obtained: `X-Consul-Effective-Consistency`. Key/value
-    /// reads do not, as in the original.
+    /// reads do not, as in the original, nor do an operator's.
     pub const fn tells_consistency(&self) -> bool {
         match self {
-            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } => false,
+            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } | Self::Autopilot => {
+                false
+            }
             Self::CatalogNodes { .. }
             | Self::CatalogServices { .. }
             | Self::CatalogService { .. }

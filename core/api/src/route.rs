@@ -29,6 +29,8 @@ pub enum Endpoint {
     Health(HealthEndpoint),
     /// `/v1/agent/`.
     Agent(AgentEndpoint),
+    /// `/v1/operator/`.
+    Operator(OperatorEndpoint),
     /// `/v1/status/`.
     Status(StatusEndpoint),
 }
@@ -91,16 +93,32 @@ pub enum StatusEndpoint {
     Peers,
 }
 
+/// Endpoints about the servers.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs)] // The names are those of the paths.
+pub enum OperatorEndpoint {
+    RaftConfiguration,
+    RaftPeer,
+    TransferLeader,
+    AutopilotConfiguration,
+    AutopilotHealth,
+    AutopilotState,
+}
+
 /// All endpoints. The first that fits answers, so what is asked most comes first, and a path
 /// before those that it is below of.
 pub const ROUTES: &[Route] = {
     use AgentEndpoint as A;
     use CatalogEndpoint as C;
-    use Endpoint::{Agent, Catalog, Health, Kv, Status};
+    use Endpoint::{Agent, Catalog, Health, Kv, Operator, Status};
     use HealthEndpoint as H;
+    use OperatorEndpoint as O;
 
     const GET: &[Method] = &[Method::Get];
     const PUT: &[Method] = &[Method::Put];
+    const DELETE: &[Method] = &[Method::Delete];
+    const GET_PUT: &[Method] = &[Method::Get, Method::Put];
+    const PUT_POST: &[Method] = &[Method::Put, Method::Post];
     const KV: &[Method] = &[Method::Get, Method::Put, Method::Delete];
     const fn route(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Route {
         Route { path, methods, endpoint }
@@ -141,6 +159,12 @@ pub const ROUTES: &[Route] = {
         route("/v1/agent/check/update/", PUT, Agent(A::UpdateCheck)),
         route("/v1/agent/leave", PUT, Agent(A::Leave)),
         route("/v1/agent/reload", PUT, Agent(A::Reload)),
+        route("/v1/operator/raft/configuration", GET, Operator(O::RaftConfiguration)),
+        route("/v1/operator/raft/peer", DELETE, Operator(O::RaftPeer)),
+        route("/v1/operator/raft/transfer-leader", PUT_POST, Operator(O::TransferLeader)),
+        route("/v1/operator/autopilot/configuration", GET_PUT, Operator(O::AutopilotConfiguration)),
+        route("/v1/operator/autopilot/health", GET, Operator(O::AutopilotHealth)),
+        route("/v1/operator/autopilot/state", GET, Operator(O::AutopilotState)),
     ]
 };
 

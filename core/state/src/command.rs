@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tribune_base::codec as wire;
 use tribune_base::id::{Index, NodeId};
 
+use crate::autopilot::SetAutopilot;
 use crate::kv;
 use crate::types::{Check, Service};
 
@@ -24,6 +25,8 @@ pub enum Command {
     Register(Registration),
     /// Remove a node, a service or a check.
     Deregister(Deregistration),
+    /// Change how servers are taken care of.
+    SetAutopilot(SetAutopilot),
     /// Forget deletions up to and including this index.
     ReapTombstones {
         /// The newest deletion to forget.

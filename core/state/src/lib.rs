@@ -24,10 +24,11 @@
 //! # Where to start reading
 //!
 //! [`Store::apply`], then [`Snapshot`] for the questions, [`watch`] for how they wait, and
-//! [`kv`] and [`catalog`] for the tables. The format of snapshots is in [`snapshot`].
+//! [`kv`], [`catalog`] and [`autopilot`] for the tables. The format of snapshots is in [`snapshot`].
 
 #![forbid(unsafe_code)]
 
+pub mod autopilot;
 pub mod catalog;
 pub mod command;
 pub mod health;
@@ -42,6 +43,7 @@ pub mod watch;
 #[cfg(test)]
 mod script;
 
+pub use autopilot::{Autopilot, SetAutopilot};
 pub use catalog::{HealthInstance, Instance, NodeServices};
 pub use command::{Command, DecodeError, Deregistration, Registration};
 pub use health::aggregate;

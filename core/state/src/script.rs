@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tribune_base::id::{Index, NodeId, Uuid};
-use tribune_base::time::WallTime;
+use tribune_base::time::{Duration, WallTime};
 
+use crate::autopilot::{Autopilot, SetAutopilot};
 use crate::command::{Command, Deregistration, Registration};
 use crate::kv;
 use crate::store::{Applied, Store};
@@ -135,11 +136,30 @@ pub(crate) fn catalog_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn set_autopilot() -> impl Strategy<Value = SetAutopilot> {
+    let cas = prop::option::of((0..20_u64).prop_map(Index));
+    let parts = (any::<bool>(), 0..3_u64, "[ab]?", any::<bool>(), cas);
+    parts.prop_map(|(cleanup, number, tag, migration, cas)| {
+        let settings = Autopilot {
+            cleanup_dead_servers: cleanup,
+            last_contact_threshold: Duration::from_nanos(number),
+            max_trailing_logs: number,
+            min_quorum: number,
+            server_stabilization_time: Duration::from_secs(number),
+            redundancy_zone_tag: tag.clone(),
+            disable_upgrade_migration: migration,
+            upgrade_version_tag: tag,
+        };
+        SetAutopilot { settings, cas }
+    })
+}
+
 /// Any command that changes one thing.
 pub(crate) fn single() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => kv_command().prop_map(Command::Kv),
         12 => catalog_command(),
+        1 => set_autopilot().prop_map(Command::SetAutopilot),
         1 => (0..30_u64).prop_map(|it| Command::ReapTombstones { through: Index(it) }),
     ]
 }
@@ -151,7 +171,13 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
 
 /// Everything that the commands here could change the answer to, and more.
 pub(crate) fn topics() -> Vec<Topic> {
-    let mut topics = vec![Topic::Catalog, Topic::Nodes, Topic::Services, Topic::ChecksState(None)];
+    let mut topics = vec![
+        Topic::Autopilot,
+        Topic::Catalog,
+        Topic::Nodes,
+        Topic::Services,
+        Topic::ChecksState(None),
+    ];
     for status in [Status::Passing, Status::Warning, Status::Critical] {
         topics.push(Topic::ChecksState(Some(status)));
     }

@@ -23,6 +23,7 @@
 //!   check         9   row: on the node before it, after its services             by id
 //!   group        10   name of a service, newest changes                          by name
 //!   end          11   number of records before it: the last record
+//!   autopilot    12   settings, create, modify: after the tables, if they were ever set
 //! ```
 //!
 //! What follows from other rows is not written: it is built anew. A reader skips records of a kind
@@ -54,6 +55,7 @@ const SERVICE: u32 = 8 << 1;
 const CHECK: u32 = 9 << 1;
 const GROUP: u32 = 10 << 1;
 const END: u32 = 11 << 1;
+const AUTOPILOT: u32 = 12 << 1;
 
 /// Why chunks are not a snapshot. Whoever kept them is at fault; nothing has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

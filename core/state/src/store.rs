@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tribune_base::id::Index;
 use tribune_base::time::WallTime;
 
+use crate::autopilot;
 use crate::catalog::{Catalog, Changes, HealthInstance, Instance, NodeServices};
 use crate::command::Command;
 use crate::kv::{self, Kv};
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub(crate) index: Index,
     pub(crate) kv: Kv,
     pub(crate) catalog: Catalog,
+    pub(crate) autopilot: autopilot::Table,
 }
 
 /// What a command did.
@@ -86,7 +88,8 @@ impl Snapshot {
     /// What is wrong. The server that finds this out must stop.
     pub fn check_integrity(&self) -> Result<(), &'static str> {
         self.kv.check_integrity(self.index)?;
-        self.catalog.check_integrity(self.index)
+        self.catalog.check_integrity(self.index)?;
+        self.autopilot.check_integrity(self.index)
     }
 
     fn change(
@@ -104,6 +107,13 @@ impl Snapshot {
             Command::Deregister(deregistration) => {
                 self.catalog.deregister(deregistration, changes);
                 Outcome::Done(true)
+            }
+            Command::SetAutopilot(command) => {
+                let (held, changed) = self.autopilot.set(changes.at, command);
+                if changed {
+                    touched.push(Touch::Topic(Topic::Autopilot));
+                }
+                Outcome::Done(held)
             }
             Command::ReapTombstones { through } => {
                 self.kv.reap(*through);
@@ -131,6 +141,7 @@ impl Snapshot {
         match topic {
             Topic::Kv(key) => self.kv.index_of(key),
             Topic::KvPrefix(prefix) => self.kv.index_under(prefix),
+            Topic::Autopilot => self.autopilot.newest().max(Index(1)),
             Topic::Catalog
             | Topic::Nodes
             | Topic::Services
@@ -168,6 +179,12 @@ impl Snapshot {
         prefix: &'a [u8],
     ) -> (Index, impl Iterator<Item = (&'a [u8], &'a kv::Entry)>) {
         (self.kv.index_under(prefix), self.kv.list(prefix).map(|it| (it.key(), it)))
+    }
+
+    /// The settings of autopilot; `None` if nobody ever set them, and the defaults are in force.
+    /// Their topic is [`Topic::Autopilot`].
+    pub fn autopilot(&self) -> (Index, Option<&autopilot::Row>) {
+        (self.index_of(&Topic::Autopilot), self.autopilot.row.as_ref())
     }
 
     /// All nodes, by name. Their topic is [`Topic::Nodes`].

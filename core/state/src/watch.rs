@@ -27,6 +27,8 @@ pub enum Topic {
     KvPrefix(Bytes),
     /// Everything about nodes, services and checks: for questions that join them.
     Catalog,
+    /// The settings of autopilot.
+    Autopilot,
     /// Rows of nodes.
     Nodes,
     /// Rows of services; their names and tags in particular.

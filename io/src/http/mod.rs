@@ -157,6 +157,9 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
             let view = api.node.view();
             Ok(call.response(view.leader_addr.as_deref(), &view.peers))
         }
+        Plan::Operator(call) => {
+            api.node.call(Call::Operator { call, request: request.to_owned() }).await
+        }
         Plan::Remote { .. } => Err(Error::NoPathToDatacenter),
     }
 }

@@ -51,6 +51,11 @@ fn agent() {
 }
 
 #[test]
+fn operator() {
+    check("operator.txt");
+}
+
+#[test]
 fn requests() {
     check("requests.txt");
 }

@@ -45,6 +45,8 @@ fn query() -> impl Strategy<Value = String> {
         "max_stale",
         "cached",
         "dc",
+        "id",
+        "address",
         "ns",
         "passing",
         "tag",

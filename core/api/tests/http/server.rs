@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use tribune_agent::{Config, Local, Output};
 use tribune_api::agent::{self, Member, MemberStatus, NodeFacts};
+use tribune_api::error::Error;
 use tribune_api::http::{Method, Request, Response};
+use tribune_api::operator::{self, Health, OperatorCall, SerfStatus, ServerHealth};
 use tribune_api::plan::{Consistency, Context, Plan, Read, plan};
-use tribune_base::id::{Index, NodeId, Uuid};
+use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_raft::TransferError;
 use tribune_state::Store;
 
 /// A server alone in its datacenter, without consensus: what is proposed is applied.
@@ -58,6 +61,7 @@ impl Server {
             Plan::Status(call) => {
                 call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
             }
+            Plan::Operator(call) => operate(&call),
             Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
         }
     }
@@ -95,6 +99,64 @@ impl Server {
             }
         }
     }
+}
+
+/// A leader and two servers that it has seen in better days.
+fn operate(call: &OperatorCall) -> Response {
+    let health = health();
+    let servers: Vec<_> = health.servers.iter().map(|it| it.server.clone()).collect();
+    match call {
+        OperatorCall::RaftConfiguration { pretty, .. } => {
+            operator::raft_configuration(&servers, *pretty)
+        }
+        OperatorCall::RemovePeer(name) if servers.iter().any(|it| name.is(it.id, &it.address)) => {
+            operator::peer_removed()
+        }
+        OperatorCall::RemovePeer(name) => name.unknown().into(),
+        OperatorCall::TransferLeader { to, pretty } => match to {
+            Some(id) if *id == servers[0].id => Error::from(TransferError::NoTarget).into(),
+            Some(_) | None => operator::transferred(*pretty),
+        },
+        OperatorCall::AutopilotHealth { pretty } => operator::health(&health, *pretty),
+        OperatorCall::AutopilotState { pretty } => operator::state(&health, *pretty),
+    }
+}
+
+fn health() -> Health {
+    let server = |id, name: Option<&str>, port| operator::Server {
+        id: ServerId(id),
+        name: name.map(str::to_owned),
+        address: format!("127.0.0.1:{port}"),
+        leader: id == 1,
+        voter: id != 3,
+        last_index: Index(17),
+    };
+    let leader = ServerHealth {
+        server: server(1, Some("n1"), 8300),
+        status: SerfStatus::Alive,
+        version: "1.2.3".to_owned(),
+        last_contact: Some(Duration::ZERO),
+        last_log: LogId::new(Term(2), Index(17)),
+        healthy: true,
+        stable_since: WallTime(1_767_323_045_678),
+        meta: [("rack".to_owned(), "r1".to_owned())].into(),
+    };
+    let lagging = ServerHealth {
+        server: server(2, Some("n2"), 9300),
+        last_contact: Some(Duration::from_micros(512_345)),
+        healthy: false,
+        ..leader.clone()
+    };
+    let lost = ServerHealth {
+        server: server(3, None, 7300),
+        status: SerfStatus::None,
+        version: String::new(),
+        last_contact: None,
+        last_log: LogId::default(),
+        meta: Default::default(),
+        ..lagging
+    };
+    Health { healthy: false, failure_tolerance: 0, servers: vec![leader, lagging, lost] }
 }
 
 fn facts(id: NodeId) -> NodeFacts {

@@ -138,11 +138,11 @@ impl Catalog {
         found.collect()
     }
 
-    /// The index of `topic`, unless it is about keys.
+    /// The index of `topic`, if it is about nodes, services or checks.
     pub(crate) fn index_of(&self, topic: &Topic) -> Index {
         let newest = &self.newest;
         let index = match topic {
-            Topic::Kv(_) | Topic::KvPrefix(_) => Index(0),
+            Topic::Kv(_) | Topic::KvPrefix(_) | Topic::Autopilot => Index(0),
             Topic::Catalog => newest.nodes.max(newest.services).max(newest.checks),
             Topic::Nodes => newest.nodes,
             Topic::Services => newest.services,

@@ -5,6 +5,7 @@ use tribune_base::codec::{Field, Reader, Writer};
 use tribune_base::id::Index;
 
 use super::{Command, DecodeError, Deregistration, Registration};
+use crate::autopilot::{self, SetAutopilot};
 use crate::kv;
 use crate::row;
 
@@ -19,6 +20,7 @@ const KV_DELETE_CAS: u64 = 4;
 const KV_DELETE_TREE: u64 = 5;
 const REGISTER: u64 = 16;
 const DEREGISTER: u64 = 17;
+const SET_AUTOPILOT: u64 = 24;
 const REAP_TOMBSTONES: u64 = 32;
 const BATCH: u64 = 33;
 const IGNORED: u64 = 34;
@@ -49,6 +51,7 @@ fn write(writer: &mut Writer, command: &Command) {
         Command::Kv(kv::Command::DeleteTree { .. }) => KV_DELETE_TREE,
         Command::Register(_) => REGISTER,
         Command::Deregister(_) => DEREGISTER,
+        Command::SetAutopilot(_) => SET_AUTOPILOT,
         Command::ReapTombstones { .. } => REAP_TOMBSTONES,
         Command::Batch(_) => BATCH,
         Command::Ignored => IGNORED,
@@ -63,6 +66,7 @@ fn write(writer: &mut Writer, command: &Command) {
             it.str(2, &deregistration.service_id);
             it.str(3, &deregistration.check_id);
         }
+        Command::SetAutopilot(command) => write_autopilot(it, command),
         Command::ReapTombstones { through } => it.u64(1, through.0),
         Command::Batch(commands) => {
             for command in commands {
@@ -112,6 +116,13 @@ fn write_registration(writer: &mut Writer, registration: &Registration) {
     writer.bool(9, registration.skip_node_update);
 }
 
+fn write_autopilot(writer: &mut Writer, command: &SetAutopilot) {
+    writer.nested(1, |it| autopilot::write_settings(it, &command.settings));
+    // Zero is a condition, too.
+    writer.bool(2, command.cas.is_some());
+    writer.u64(3, command.cas.unwrap_or_default().0);
+}
+
 fn read(mut reader: Reader, depth: Depth) -> Result<Command, DecodeError> {
     let mut kind = 0;
     let mut ignorable = false;
@@ -131,6 +142,7 @@ fn read(mut reader: Reader, depth: Depth) -> Result<Command, DecodeError> {
         }
         REGISTER => Ok(Command::Register(read_registration(body)?)),
         DEREGISTER => Ok(Command::Deregister(read_deregistration(body)?)),
+        SET_AUTOPILOT => Ok(Command::SetAutopilot(read_autopilot(body)?)),
         REAP_TOMBSTONES => Ok(read_reap(body)?),
         BATCH => read_batch(body, depth),
         IGNORED => Ok(Command::Ignored),
@@ -191,6 +203,20 @@ fn read_deregistration(mut reader: Reader) -> Result<Deregistration, DecodeError
         }
     }
     Ok(deregistration)
+}
+
+fn read_autopilot(mut reader: Reader) -> Result<SetAutopilot, DecodeError> {
+    let mut settings = autopilot::read_settings(Reader::new(Bytes::new()))?;
+    let (mut conditional, mut index) = (false, Index(0));
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            1 => settings = autopilot::read_settings(field.nested()?)?,
+            2 => conditional = field.bool()?,
+            3 => index = Index(field.u64()?),
+            _ => {}
+        }
+    }
+    Ok(SetAutopilot { settings, cas: conditional.then_some(index) })
 }
 
 fn read_reap(mut reader: Reader) -> Result<Command, DecodeError> {

@@ -8,9 +8,10 @@ use tribune_base::id::{Index, SessionId, Uuid};
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE, RestoreError, SERVICE,
-    TREE_GRAVE, VERSION,
+    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE, RestoreError,
+    SERVICE, TREE_GRAVE, VERSION,
 };
+use crate::autopilot;
 use crate::catalog::{Catalog, Group};
 use crate::kv::{Entry, Parts, Row};
 use crate::row;
@@ -60,6 +61,7 @@ impl Restored {
             ENTRY => self.entry(field.nested()?)?,
             GRAVE | TREE_GRAVE => self.grave(field)?,
             CATALOG => self.catalog(field.nested()?)?,
+            AUTOPILOT => self.autopilot(field.nested()?)?,
             NODE => self.node(field.nested()?)?,
             SERVICE => self.service(field.nested()?)?,
             CHECK => self.check(field.nested()?)?,
@@ -78,8 +80,11 @@ impl Restored {
         }
         // The rows of keys were checked one by one: going over all of them again takes as long as
         // reading them.
-        let Snapshot { index, kv, catalog } = &self.state;
-        let sound = kv.check_tombstones(*index).and_then(|()| catalog.check_integrity(*index));
+        let Snapshot { index, kv, catalog, autopilot } = &self.state;
+        let sound = kv
+            .check_tombstones(*index)
+            .and_then(|()| catalog.check_integrity(*index))
+            .and_then(|()| autopilot.check_integrity(*index));
         sound.map_err(RestoreError::Inconsistent)?;
         debug_assert_eq!(self.state.check_integrity(), Ok(()));
         Ok(self.state)
@@ -151,6 +156,24 @@ impl Restored {
         newest.checks = Index(checks);
         newest.extinction = Index(extinction);
         newest.status = [Index(passing), Index(warning), Index(critical)];
+        Ok(())
+    }
+
+    fn autopilot(&mut self, mut reader: Reader) -> Result<(), RestoreError> {
+        let mut settings = autopilot::read_settings(Reader::new(Bytes::new()))?;
+        let (mut create, mut modify) = (Index(0), Index(0));
+        while let Some(field) = reader.field()? {
+            match field.tag {
+                1 => settings = autopilot::read_settings(field.nested()?)?,
+                2 => create = Index(field.u64()?),
+                3 => modify = Index(field.u64()?),
+                _ => {}
+            }
+        }
+        let before = self.state.autopilot.row.replace(autopilot::Row { settings, create, modify });
+        if before.is_some() {
+            return inconsistent("autopilot's settings twice");
+        }
         Ok(())
     }
 

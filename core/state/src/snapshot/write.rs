@@ -9,8 +9,10 @@ use tribune_base::id::Index;
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, SERVICE, TREE_GRAVE, VERSION,
+    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, SERVICE, TREE_GRAVE,
+    VERSION,
 };
+use crate::autopilot;
 use crate::catalog::{self, Group};
 use crate::kv::Row;
 use crate::row;
@@ -62,8 +64,7 @@ impl Iterator for Records {
         while chunk.len() < CHUNK_LEN {
             self.cursor = match &self.cursor {
                 Cursor::Header => {
-                    self.count += 3;
-                    write_tables(&mut chunk, &self.snapshot);
+                    self.count += write_tables(&mut chunk, &self.snapshot);
                     Cursor::Entries(None)
                 }
                 Cursor::Entries(after) => {
@@ -126,7 +127,7 @@ fn fill<K: Ord + Clone, V: Clone>(
     None
 }
 
-fn write_tables(writer: &mut Writer, snapshot: &Snapshot) {
+fn write_tables(writer: &mut Writer, snapshot: &Snapshot) -> u64 {
     writer.nested(HEADER, |it| {
         it.u64(1, VERSION);
         it.u64(2, snapshot.index.0);
@@ -145,6 +146,13 @@ fn write_tables(writer: &mut Writer, snapshot: &Snapshot) {
             it.u64(tag, index.0);
         }
     });
+    let Some(row) = &snapshot.autopilot.row else { return 3 };
+    writer.nested(AUTOPILOT, |it| {
+        it.nested(1, |it| autopilot::write_settings(it, &row.settings));
+        it.u64(2, row.create.0);
+        it.u64(3, row.modify.0);
+    });
+    4
 }
 
 fn write_entry(writer: &mut Writer, row: &Row, (): &()) -> u64 {

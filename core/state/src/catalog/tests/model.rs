@@ -28,6 +28,7 @@ impl Model {
                 true
             }
             Command::Kv(_)
+            | Command::SetAutopilot(_)
             | Command::ReapTombstones { .. }
             | Command::Batch(_)
             | Command::Ignored => unreachable!("not about the catalog"),

@@ -100,6 +100,7 @@ impl Node {
 
     /// Entries are committed: apply them, in order.
     pub(crate) fn apply(&mut self, entries: Vec<Entry>) {
+        let mut configured = false;
         for entry in entries {
             assert_eq!(self.applied.next(), entry.id.index, "applied out of order");
             self.applied = entry.id.index;
@@ -119,7 +120,7 @@ impl Node {
                     }
                 }
                 Payload::Configuration(_) => {
-                    self.configured();
+                    configured = true;
                     if let Some(Proposer::Client(id)) = self.ledger.committed(entry.id)
                         && let Some(Pending::Reconfigure(response)) = self.ledger.take(id)
                     {
@@ -128,6 +129,10 @@ impl Node {
                 }
                 Payload::Empty => {}
             }
+        }
+        if configured {
+            self.configured();
+            self.reconcile_servers();
         }
         self.caught_up();
         self.release_synced();
@@ -163,7 +168,8 @@ impl Node {
         if role == Role::Leader {
             // Entries up to here may be our predecessors' and not yet applied: until they are, this
             // server knows less than what was acknowledged.
-            self.reign = Some(Reign::new(self.raft.last().index));
+            let interval = self.raft.config().heartbeat_interval;
+            self.reign = Some(Reign::new(self.raft.last().index, self.now, interval));
             self.establish();
             return;
         }
@@ -185,6 +191,7 @@ impl Node {
             }
         }
         if self.other_leader().is_some() {
+            self.handed_over();
             self.local.retry_sync(self.now);
             self.release_held();
         }
@@ -201,6 +208,7 @@ impl Node {
         let term = self.raft.term();
         self.outputs.push_back(crate::Output::Event(Event::Established { term }));
         self.reconcile();
+        self.begin_autopilot();
         self.local.retry_sync(self.now);
         self.release_held();
     }

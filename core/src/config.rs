@@ -7,6 +7,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_state::Autopilot;
 
 /// What a node is told when it is built.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub bootstrap_expect: u64,
     /// Where other servers may be found, as `host:port`: asked until they answer.
     pub join: Vec<String>,
+    /// How servers are taken care of, until an operator says otherwise.
+    pub autopilot: Autopilot,
     /// Consensus.
     pub raft: tribune_raft::Config,
     /// Local services and checks.

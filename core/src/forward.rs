@@ -172,7 +172,7 @@ impl Node {
             return;
         }
         let Some((_, id)) = asked.remove(&serial) else { return };
-        if self.ledger.take(id).is_some() && !self.was_let_go(id) {
+        if self.ledger.take(id).is_some() && !self.was_let_go(id, &response) {
             self.reply(id, response);
         }
     }
@@ -280,8 +280,10 @@ impl Node {
             // It was asked because it leads. It is not asked on: two that do not could go on for
             // ever.
             Plan::Write(write) if self.leads() => self.write(id, write),
+            Plan::Operator(call) if self.leads() => self.perform(id, Some(from), call),
             Plan::Answer(response) => self.reply(id, response),
             Plan::Write(_)
+            | Plan::Operator(_)
             | Plan::Read(_)
             | Plan::Agent(_)
             | Plan::Status(_)

@@ -2,7 +2,6 @@
 
 use tribune_api::http::{Method, OwnedRequest, Response};
 use tribune_base::time::{Duration, Instant};
-use tribune_raft::Change;
 
 use crate::node::Node;
 use crate::output::Output;
@@ -68,6 +67,8 @@ impl Node {
             stopped: false,
         };
         self.leave = Some(leave);
+        // Everybody hears of it, before it is silence.
+        self.roster.hasten(now);
         if let Some(id) = asked_by {
             self.ledger.wait(id, Pending::Leave, Instant::NEVER);
         }
@@ -105,7 +106,7 @@ impl Node {
         let request = OwnedRequest {
             method: Method::Delete,
             path: "/v1/operator/raft/peer".to_owned(),
-            query: format!("id={}", self.raft.id()),
+            query: format!("id={}", self.config.id),
             token: None,
             body: bytes::Bytes::new(),
         };
@@ -117,11 +118,11 @@ impl Node {
     }
 
     /// The leader has answered `id`. Whether that was this server's own question, to be let go.
-    pub(crate) fn was_let_go(&mut self, id: RequestId) -> bool {
+    pub(crate) fn was_let_go(&mut self, id: RequestId, response: &Response) -> bool {
         let own = self.leave.as_ref().is_some_and(|it| it.question == Some(id));
         if own {
             if let Some(leave) = &mut self.leave {
-                leave.done = true;
+                leave.done = response.status == 200;
             }
             self.go_on_leaving();
         }
@@ -139,14 +140,6 @@ impl Node {
             self.reply(id, Response::empty(200));
         }
         self.outputs.push_back(Output::Stop);
-    }
-
-    /// A member goes for good and says so: nobody will look for it.
-    pub(crate) fn let_go(&mut self, id: tribune_base::id::ServerId) -> Change {
-        if let Some(reign) = &mut self.reign {
-            reign.removed.insert(id, self.now);
-        }
-        Change::Remove(id)
     }
 }
 

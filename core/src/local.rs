@@ -50,6 +50,7 @@ impl Node {
             | Pending::Forward(_)
             | Pending::Asked
             | Pending::Reconfigure(_)
+            | Pending::HandOver { .. }
             | Pending::Leave
             | Pending::Confirmation(_)
             | Pending::Apply { .. }

@@ -317,7 +317,7 @@ impl Node {
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
             // Nobody gathers what this asks for yet.
-            Call::Operator { .. } => self.reply(id, Error::NoClusterLeader.into()),
+            Call::Operator { call, request } => self.operate(id, call, request),
         }
     }
 
@@ -335,7 +335,7 @@ impl Node {
     pub(crate) fn hold(&mut self, id: RequestId, held: Held) {
         let deadline = match &held {
             Held::Read(waiting) => waiting.hold_until,
-            Held::Write(_) => self.now + self.config.hold_max,
+            Held::Write(_) | Held::Operator { .. } => self.now + self.config.hold_max,
         };
         self.ledger.wait(id, Pending::Leader(held), deadline);
         // Somebody is said to lead, and could not help: nobody will say when to try again.
@@ -351,6 +351,9 @@ impl Node {
             match self.ledger.take(id) {
                 Some(Pending::Leader(Held::Write(write))) => self.try_write(id, write),
                 Some(Pending::Leader(Held::Read(waiting))) => self.try_read(id, waiting),
+                Some(Pending::Leader(Held::Operator { call, request })) => {
+                    self.operate(id, call, request);
+                }
                 other => unreachable!("{id:?} waited for a leader, and now for {other:?}"),
             }
         }
@@ -364,7 +367,10 @@ impl Node {
                     self.reply(id, Error::NoClusterLeader.into());
                 }
                 // The question or its answer is lost.
-                Pending::Forward(_) | Pending::Asked | Pending::Reconfigure(_) => {
+                Pending::Forward(_)
+                | Pending::Asked
+                | Pending::Reconfigure(_)
+                | Pending::HandOver { .. } => {
                     self.reply(id, Error::Timeout.into());
                 }
                 // The catalog may take its time. The disk may not: what is not on it would not survive.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tribune_agent::{ChangeSeq, SyncId};
-use tribune_api::http::Response;
+use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write, WriteAnswer};
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Instant;
@@ -30,6 +31,11 @@ pub(crate) enum Pending {
     Asked,
     /// A change of the cluster to be committed.
     Reconfigure(Response),
+    /// Another server to lead.
+    HandOver {
+        /// How the answer is written.
+        pretty: bool,
+    },
     /// The cluster to let go of this server.
     Leave,
     /// A quorum to confirm who leads.
@@ -59,6 +65,7 @@ pub(crate) enum Pending {
 pub(crate) enum Held {
     Write(Write),
     Read(Waiting),
+    Operator { call: OperatorCall, request: OwnedRequest },
 }
 
 /// A read on its way through the node.
@@ -135,6 +142,7 @@ impl Ledger {
             | Pending::Forward(_)
             | Pending::Asked
             | Pending::Reconfigure(_)
+            | Pending::HandOver { .. }
             | Pending::Leave
             | Pending::Confirmation(_)
             | Pending::Change(_)

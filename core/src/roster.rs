@@ -76,6 +76,11 @@ impl Roster {
         self.next
     }
 
+    /// The next round of hellos is due at `now`.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        self.next = now;
+    }
+
     /// Whom to say hello to, now that it is time.
     fn recipients(&self) -> BTreeSet<Arc<str>> {
         let mut to: BTreeSet<_> = self.servers.values().map(|it| Arc::clone(&it.address)).collect();

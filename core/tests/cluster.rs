@@ -4,6 +4,7 @@
 
 mod world;
 
+use tribune_api::agent::AgentCall;
 use tribune_base::time::Duration;
 use world::{World, key, kv_get, kv_set};
 
@@ -179,4 +180,49 @@ fn the_catalog_shows_which_servers_are_alive() {
     world.start(&follower);
     world.run(Duration::from_secs(3));
     assert_eq!(world.health(&leader, &follower), Some("passing".into()));
+}
+
+#[test]
+fn a_server_that_joins_gets_a_vote_when_it_has_proven_itself() {
+    let mut world = World::with(4, 3);
+    world.run(Duration::from_secs(8));
+    let leader = world.leader().unwrap();
+    assert_eq!(world.configuration(&leader).voters.len(), 3);
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.configuration(&leader).voters.len(), 4);
+}
+
+#[test]
+fn a_server_that_is_gone_for_good_is_let_go_and_may_come_back() {
+    let mut world = World::with(4, 3);
+    world.run(Duration::from_secs(28));
+    let follower = world.follower();
+    world.stop(&follower);
+    world.run(Duration::from_secs(25));
+    let leader = world.leader().unwrap();
+    assert_eq!(world.configuration(&leader).voters.len(), 3);
+    world.start(&follower);
+    world.run(Duration::from_secs(25));
+    assert_eq!(world.configuration(&leader).voters.len(), 4);
+}
+
+#[test]
+fn a_server_that_leaves_is_let_go_at_once_and_the_others_hardly_notice() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(6));
+    for leaving in [world.follower(), world.leader().unwrap()] {
+        let answer = world.agent(&leaving, AgentCall::Leave);
+        world.run(Duration::from_millis(400));
+        assert!(world.has_stopped(&leaving));
+        assert_eq!(world.reply(answer).status, 200);
+        world.stop(&leaving);
+        let leader = world.leader().expect("somebody leads all the time");
+        let id = world.id(&leaving);
+        assert!(!world.configuration(&leader).is_member(id));
+        assert_eq!(world.health(&leader, &leaving), None, "nor is it in the catalog");
+    }
+    let last = world.leader().unwrap();
+    let write = world.write(&last, kv_set("x", "1"));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.reply(write).status, 200, "one server is left, and decides alone");
 }

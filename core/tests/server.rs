@@ -47,6 +47,7 @@ impl Server {
             context: Arc::new(Context::new("dc1", "n1")),
             bootstrap_expect: 1,
             join: Vec::new(),
+            autopilot: tribune_state::Autopilot::default(),
             raft: tribune_raft::Config::lan(1),
             agent: tribune_agent::Config::new("n1", id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),

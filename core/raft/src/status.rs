@@ -127,6 +127,11 @@ impl Node {
         self.disk.waiting_since()
     }
 
+    /// The term of the entry at `index`, as far as this log knows it.
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        self.log.term(index)
+    }
+
     /// When a leader was last heard. `None` if never since the start.
     pub const fn leader_contact(&self) -> Option<Instant> {
         self.leader_contact

@@ -1,6 +1,5 @@
 //! What a server does because it leads.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "its wire comes with other servers"))]
 mod autopilot;
 mod reconcile;
 mod servers;
@@ -9,9 +8,15 @@ mod tombstone;
 use std::collections::BTreeMap;
 
 use tribune_base::id::{Index, ServerId};
-use tribune_base::time::Instant;
+use tribune_base::time::{Duration, Instant};
+use tribune_raft::Change;
+
+use tribune_state::{Autopilot as Settings, Command, SetAutopilot};
 
 use crate::node::Node;
+use crate::request::Proposer;
+pub(crate) use autopilot::Seen;
+use autopilot::{Autopilot, Decision};
 pub(crate) use reconcile::{Told, split};
 use tombstone::Tombstones;
 
@@ -22,6 +27,8 @@ pub(crate) struct Reign {
     since: Index,
     established: bool,
     tombstones: Tombstones,
+    /// How the servers are.
+    pub(crate) autopilot: Autopilot,
     /// What the catalog has been told about the other servers.
     pub(crate) told: BTreeMap<ServerId, Told>,
     /// Servers that were removed on purpose, and when.
@@ -30,11 +37,12 @@ pub(crate) struct Reign {
 
 impl Reign {
     /// Elected, with `since` as the entry that opens the term.
-    pub(crate) fn new(since: Index) -> Self {
+    pub(crate) fn new(since: Index, now: Instant, heartbeat_interval: Duration) -> Self {
         Self {
             since,
             established: false,
             tombstones: Tombstones::default(),
+            autopilot: Autopilot::new(now, heartbeat_interval),
             told: BTreeMap::new(),
             removed: BTreeMap::new(),
         }
@@ -59,7 +67,7 @@ impl Reign {
 
     /// When the next duty is due.
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.tombstones.poll_timeout()
+        self.tombstones.poll_timeout().min(self.autopilot.poll_timeout())
     }
 }
 
@@ -68,6 +76,39 @@ impl Node {
     pub(crate) fn do_duties(&mut self, now: Instant) {
         if self.leads() && !self.no_space {
             self.reap_tombstones(now);
+        }
+        if self.leads() {
+            self.care(now);
+        }
+    }
+
+    /// Write down how servers are taken care of, if nobody has and it is not as usual.
+    pub(crate) fn begin_autopilot(&mut self) {
+        let settings = self.config.autopilot.clone();
+        let (_, row) = self.store.view().autopilot();
+        if row.is_none() && settings != Settings::default() {
+            let command = Command::SetAutopilot(SetAutopilot { settings, cas: Some(Index(0)) });
+            // Refused only if this server no longer leads: the next leader writes its own.
+            let _ = self.propose(command, Proposer::Duty);
+        }
+    }
+
+    /// Look after the servers.
+    fn care(&mut self, now: Instant) {
+        let seen = self.seen();
+        let (_, row) = self.store.view().autopilot();
+        let settings = row.map_or_else(|| self.config.autopilot.clone(), |it| it.settings.clone());
+        let leader = self.raft.last();
+        let Some(reign) = &mut self.reign else { return };
+        if now < reign.autopilot.poll_timeout() {
+            return;
+        }
+        let decision = reign.autopilot.look(now, &settings, leader, &seen);
+        self.reconcile_servers();
+        match decision {
+            Some(Decision::Promote(id)) => self.change(Change::Promote(id)),
+            Some(Decision::Remove(id)) => self.change(Change::Remove(id)),
+            None => {}
         }
     }
 }

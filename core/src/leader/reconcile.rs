@@ -43,11 +43,9 @@ impl Node {
             .collect();
         let Some(reign) = &mut self.reign else { return };
         let before = std::mem::replace(&mut reign.told, here.clone());
-        for (id, told) in &before {
-            let gone = here.values().all(|it| it.name != told.name);
-            if !here.contains_key(id) && gone {
-                self.propose_duty(deregistration(told));
-            }
+        for node in self.no_servers_any_more(&here) {
+            let command = Deregistration { node, ..Deregistration::default() };
+            self.propose_duty(Command::Deregister(command));
         }
         for (id, told) in &here {
             let known_before = before.get(id);
@@ -60,6 +58,22 @@ impl Node {
                 self.propose_duty(self.registration(*id, told));
             }
         }
+    }
+
+    /// The servers in the catalog that are none any more.
+    fn no_servers_any_more(&self, here: &BTreeMap<ServerId, Told>) -> Vec<String> {
+        let own = &self.config.name;
+        let is_here = |name: &str| name == own || here.values().any(|it| it.name == name);
+        let members = self.raft.configuration();
+        // A member that nobody has heard of may just be slow to say hello.
+        let is_member =
+            |id: Option<NodeId>| id.is_some_and(|it| members.is_member(ServerId::from(it)));
+        let (_, servers) = self.store.view().service("consul");
+        let nodes = servers.iter().map(|it| it.node);
+        nodes
+            .filter(|it| !is_here(&it.name) && !is_member(it.id))
+            .map(|it| it.name.clone())
+            .collect()
     }
 
     fn propose_duty(&mut self, command: Command) {
@@ -142,10 +156,6 @@ fn serf_health(node: &str, alive: bool) -> Check {
         output: output.to_owned(),
         ..Check::default()
     }
-}
-
-fn deregistration(told: &Told) -> Command {
-    Command::Deregister(Deregistration { node: told.name.clone(), ..Deregistration::default() })
 }
 
 /// `host:port`, in two. Brackets belong to the port's notation, not to the host.

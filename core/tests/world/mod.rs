@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tribune_api::agent::AgentCall;
 use tribune_api::http::{Content, Response};
 use tribune_api::plan::{Consistency, Context, Query, Read, Write, WriteAnswer};
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
@@ -183,6 +184,10 @@ impl World {
         self.read(name, Read { min_index, wait: Duration::from_secs(60), ..stale(read) })
     }
 
+    pub fn agent(&mut self, name: &str, call: AgentCall) -> (String, RequestId) {
+        self.call(name, Call::Agent(call))
+    }
+
     fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {
         let id = RequestId(self.next_request);
         self.next_request += 1;
@@ -314,6 +319,7 @@ impl World {
             context: Arc::new(Context::new("dc1", name)),
             bootstrap_expect: self.expect,
             join: vec!["10.0.0.1:8300".into()],
+            autopilot: tribune_state::Autopilot::default(),
             raft: raft::Config {
                 snapshot_entries_max: self.snapshot_entries_max,
                 trailing_entries_max: self.snapshot_entries_max.min(10),

@@ -9,6 +9,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_state::Autopilot;
 
 use crate::config::{Config, ScriptChecks};
 
@@ -37,6 +38,7 @@ pub(super) fn node(
         shown: shown(config),
         bootstrap_expect: u64::from(config.bootstrap_expect),
         join: join(config),
+        autopilot: autopilot(config),
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
@@ -45,6 +47,18 @@ pub(super) fn node(
         settle_max: SETTLE_MAX,
         tombstone_ttl: TOMBSTONE_TTL,
         started,
+    }
+}
+
+fn autopilot(config: &Config) -> Autopilot {
+    let settings = &config.autopilot;
+    Autopilot {
+        cleanup_dead_servers: settings.cleanup_dead_servers,
+        last_contact_threshold: settings.last_contact_threshold,
+        max_trailing_logs: settings.max_trailing_logs,
+        min_quorum: u64::from(settings.min_quorum),
+        server_stabilization_time: settings.server_stabilization_time,
+        ..Autopilot::default()
     }
 }
 

@@ -95,6 +95,7 @@ impl Host {
             context: Arc::new(Context::new("dc1", &self.name)),
             bootstrap_expect: 1,
             join: Vec::new(),
+            autopilot: tribune_state::Autopilot::default(),
             raft,
             agent: tribune_agent::Config::new(&self.name, id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),

@@ -30,6 +30,13 @@ impl Net for TurmoilNet {
         TcpListener::bind(addr).await.map(SimListener)
     }
 
+    async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        let malformed = || io::Error::new(io::ErrorKind::InvalidInput, "no host:port");
+        let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+        let port = port.parse().map_err(|_| malformed())?;
+        Ok(vec![SocketAddr::new(turmoil::lookup(host), port)])
+    }
+
     async fn connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {
         TcpStream::connect(addr).await
     }

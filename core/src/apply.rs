@@ -133,6 +133,10 @@ impl Node {
         if configured {
             self.configured();
             self.reconcile_servers();
+            if self.recovering && self.raft.is_configuration_settled() {
+                self.recovering = false;
+                self.outputs.push_back(crate::Output::Recovered);
+            }
         }
         self.caught_up();
         self.release_synced();

@@ -41,6 +41,8 @@ pub struct Node {
     pub(crate) forwards: Forwards,
     /// Set, while this server may not take part in consensus.
     pub(crate) newcomer: Option<Newcomer>,
+    /// Whether an operator has said who the servers are, and the log does not say so yet.
+    pub(crate) recovering: bool,
     /// Set, once it is on its way out.
     pub(crate) leave: Option<Leave>,
     /// When those who wait for a leader try again anyway.
@@ -66,6 +68,9 @@ pub struct Restored {
     pub store: Store,
     /// What the log and the snapshot say of consensus.
     pub raft: raft::Restored,
+    /// Who the servers are from now on, whatever the log says: a quorum of the others is lost for
+    /// good. Only with a log, and with this server among them.
+    pub recover: Option<raft::Configuration>,
     /// What this agent had registered.
     pub files: Vec<PersistedFile>,
     /// What its configuration registers.
@@ -91,10 +96,16 @@ impl Node {
         let mut rng = tribune_base::rng::Rng::stream(seed, "node");
         let mut local = Local::new(config.agent.clone(), seed, now);
         local.restore(now, restored.files, restored.services, restored.checks);
+        let recovering = restored.recover.is_some();
+        if let Some(configuration) = restored.recover {
+            raft.recover(now, configuration)
+                .expect("the shell has looked whether this server can take part in a recovery");
+        }
         let mut this = Self {
             roster: Roster::new(&config.join, now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
+            recovering,
             leave: None,
             retry: Instant::NEVER,
             raft,
@@ -134,6 +145,8 @@ impl Node {
             Input::NoSpace(advice) => {
                 self.outputs.push_back(Output::Event(Event::NoSpace { advice }));
                 self.no_space = true;
+                // Refused if nobody else can lead, or if it happens already: others may have room.
+                let _ = self.raft.transfer(now, None);
             }
             Input::Space => {
                 self.no_space = false;

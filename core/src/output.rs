@@ -96,6 +96,8 @@ pub enum Output {
         /// Files to write, or to remove, relative to the data directory.
         writes: Vec<(String, Option<Bytes>)>,
     },
+    /// The log says what [`Restored::recover`](crate::Restored::recover) said: do not say it again.
+    Recovered,
     /// Tell the operator.
     Event(Event),
     /// Stop: this agent was asked to leave, and every promise is kept.

@@ -113,6 +113,7 @@ impl Server {
                 | Output::ReadSnapshot { .. }
                 | Output::WriteSnapshot { .. }
                 | Output::InstallSnapshot(_)
+                | Output::Recovered
                 | Output::Stop => {}
             }
         }

@@ -254,6 +254,14 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
                     let _ = messages.send(ToNode::Report(Input::Saved(seq)));
                 });
             }
+            Output::Recovered => {
+                let storage = self.storage.clone();
+                self.edge.spawn(async move {
+                    if let Err(error) = storage.save(vec![(PEERS.to_owned(), None)]).await {
+                        error!(%error, "{PEERS} could not be removed; do it before the next start");
+                    }
+                });
+            }
             Output::Event(event) => log::report(&event),
             Output::Stop => {}
         }
@@ -311,6 +319,9 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
 /// How long to leave a disk alone that could not take a file. It is full, most likely, and an
 /// operator has read why.
 const SAVE_RETRY: Duration = Duration::from_secs(5);
+
+/// An operator's word on who the servers are, in the data directory.
+pub const PEERS: &str = "raft/peers.json";
 
 /// Requests taken from the queue at once. They share a log batch, and everything urgent waits for
 /// no more than these.

@@ -7,6 +7,7 @@
 
 mod edge;
 mod identity;
+mod recovery;
 mod restore;
 mod settings;
 

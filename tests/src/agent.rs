@@ -20,6 +20,10 @@ pub struct Agent {
     pub http: SocketAddr,
     /// Where it answers DNS.
     pub dns: SocketAddr,
+    /// Where other servers reach it.
+    pub server: SocketAddr,
+    /// Its place in the LAN pool.
+    pub lan: SocketAddr,
 }
 
 /// What an agent answered.
@@ -54,9 +58,14 @@ impl Agent {
 
     /// Everything but the process: for tests in which it does not start.
     pub fn prepare(arguments: &[&str]) -> Self {
+        Self::prepare_as("n1", arguments)
+    }
+
+    /// The same, of an agent called `node`.
+    pub fn prepare_as(node: &str, arguments: &[&str]) -> Self {
         let [http, dns, server, lan, wan] = free_ports();
         let dir = scratch();
-        let mut all = vec!["agent".to_owned(), "-node=n1".to_owned()];
+        let mut all = vec!["agent".to_owned(), format!("-node={node}")];
         all.extend(arguments.iter().map(|it| (*it).to_owned()));
         let placed = arguments.iter().any(|it| *it == "-dev" || it.starts_with("-data-dir"));
         if !placed {
@@ -68,7 +77,20 @@ impl Agent {
         all.push(format!("-serf-lan-port={lan}"));
         all.push(format!("-serf-wan-port={wan}"));
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { child: None, dir, arguments: all, http: at(http), dns: at(dns) }
+        Self {
+            child: None,
+            dir,
+            arguments: all,
+            http: at(http),
+            dns: at(dns),
+            server: at(server),
+            lan: at(lan),
+        }
+    }
+
+    /// Start it with one more argument from now on.
+    pub fn add_argument(&mut self, argument: impl Into<String>) {
+        self.arguments.push(argument.into());
     }
 
     /// Start the process, again if it was killed. Does not wait for it.
@@ -100,6 +122,11 @@ impl Agent {
             thread::sleep(POLL);
         }
         panic!("the agent is not ready:\n{}", self.log());
+    }
+
+    /// Whether it was started, and not killed since.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     /// `kill -9`.

@@ -4,5 +4,6 @@
 //! to talk to it is [`agent`]; everything else is in `tests/`.
 
 pub mod agent;
+pub mod cluster;
 pub mod dns;
 pub mod web;

@@ -296,7 +296,10 @@ impl World {
                 }
                 Output::Save { seq, .. } => node.handle(now, Input::Saved(seq)),
                 Output::Stop => server.stopped = true,
-                Output::RunCheck { .. } | Output::StopCheck { .. } | Output::Event(_) => {}
+                Output::RunCheck { .. }
+                | Output::StopCheck { .. }
+                | Output::Recovered
+                | Output::Event(_) => {}
             }
         }
     }

@@ -14,7 +14,7 @@ use tribune_io::{raft_log, snapshot};
 use tribune_raft::{Configuration, Payload, SnapshotMeta};
 use tribune_state::Store;
 
-use super::{Failed, identity};
+use super::{Failed, identity, recovery};
 use crate::config::Config;
 
 /// An agent's memory, and the log that goes on from there.
@@ -72,12 +72,16 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
     }
     info!(entries = recovered.entries.len(), snapshot = covered, "state read back");
     let raft = raft_log::restored(&recovered, meta).map_err(|it| in_dir(&it))?;
-    check_membership(&raft, node_id)?;
+    let recover = recovery::read(dir, &raft, node_id)?;
+    if recover.is_none() && config.join.start_join.is_empty() && config.join.retry_join.is_empty() {
+        check_membership(&raft, node_id)?;
+    }
     let files = storage.load(&["services", "checks", "checks/state"]);
     let (services, checks) = definitions(config)?;
     let core = tribune_core::Restored {
         store,
         raft,
+        recover,
         files: files.map_err(|it| in_dir(&it))?,
         services,
         checks,
@@ -85,7 +89,8 @@ pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, F
     Ok(Restored { node_id, core, wal, wal_events, _lock: Some(lock) })
 }
 
-/// A server that its own cluster does not know would wait for a leader for ever.
+/// A server that its own cluster does not know, and that is told of no other, would wait for a leader
+/// for ever.
 fn check_membership(raft: &tribune_raft::Restored, id: NodeId) -> Result<(), Failed> {
     let appended = raft.entries.iter().rev().find_map(|it| match &it.payload {
         Payload::Configuration(configuration) => Some(configuration),

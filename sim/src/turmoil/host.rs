@@ -121,6 +121,7 @@ fn restored(found: Found) -> turmoil::Result<Restored> {
     Ok(Restored {
         store,
         raft: raft_log::restored(&found.log, meta)?,
+        recover: None,
         files: files.collect(),
         services: Vec::new(),
         checks: Vec::new(),

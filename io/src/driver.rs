@@ -1,7 +1,9 @@
 //! The loop that turns outputs into effects and effects into inputs, and decides nothing.
 //!
-//! It is the same under tokio and in the simulator; what it drives is behind [`Wal`], [`Storage`]
-//! and [`Checks`]. One task owns the node: everybody else talks to it through a [`NodeHandle`].
+//! It is the same under tokio and in the simulator; what it drives is behind [`Wal`], [`Storage`],
+//! [`Checks`] and [`Net`]. One task owns the node: everybody else talks to it through a
+//! [`NodeHandle`]. The connections to other servers are tasks of the same runtime, which in
+//! production is one thread: what arrives there reaches the node without crossing to another.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::error;
 use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
@@ -23,7 +26,9 @@ use tribune_state::Snapshot;
 use crate::clock::Clock;
 use crate::handle::{Client, NodeHandle, ToNode};
 use crate::log;
+use crate::net::Net;
 use crate::raft_log;
+use crate::rpc::{self, Heard, Pool, Rpc};
 use crate::serve;
 use crate::wal::{self, Wal};
 
@@ -50,8 +55,7 @@ pub trait Checks: Clone + Send + Sync + 'static {
 }
 
 /// A [`Node`] and everything it needs to run.
-#[derive(Debug)]
-pub struct Driver<W, S, C> {
+pub struct Driver<W, S, C, N: Net> {
     node: Node,
     handle: NodeHandle,
     clock: Clock,
@@ -60,6 +64,14 @@ pub struct Driver<W, S, C> {
     wal_events: mpsc::UnboundedReceiver<wal::Event>,
     storage: S,
     checks: C,
+    /// What this node has to say to others.
+    pool: Pool<N>,
+    /// What others have to say, and whoever brings it.
+    heard: mpsc::Receiver<Heard>,
+    server: rpc::Server,
+    listeners: Vec<N::Listener>,
+    /// Whether there are others.
+    has_peers: bool,
     /// What renders answers and runs checks: never the node's own thread.
     edge: Handle,
     context: Arc<Context>,
@@ -70,8 +82,7 @@ pub struct Driver<W, S, C> {
 }
 
 /// What a [`Driver`] is made of, besides its node.
-#[derive(Debug)]
-pub struct Parts<W, S, C> {
+pub struct Parts<W, S, C, N: Net> {
     /// Keeps the node's promises.
     pub wal: W,
     /// Says which are kept.
@@ -80,6 +91,14 @@ pub struct Parts<W, S, C> {
     pub storage: S,
     /// Runs checks.
     pub checks: C,
+    /// Reaches other servers.
+    pub net: N,
+    /// Speaks for this one.
+    pub rpc: Rpc,
+    /// Where others connect.
+    pub listeners: Vec<N::Listener>,
+    /// What everything random in the shell follows from.
+    pub seed: u64,
     /// Where answers are rendered and checks run.
     pub edge: Handle,
     /// What the API needs to know of the configuration.
@@ -100,11 +119,12 @@ pub enum Stopped {
     Log(io::Error),
 }
 
-impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
+impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
     /// A driver for `node`, whose time `clock` counts.
-    pub fn new(node: Node, clock: Clock, parts: Parts<W, S, C>) -> (Self, NodeHandle) {
+    pub fn new(node: Node, clock: Clock, parts: Parts<W, S, C, N>) -> (Self, NodeHandle) {
         let (handle, queue) = NodeHandle::new(clock, node.view());
-        let Parts { wal, wal_events, storage, checks, edge, context } = parts;
+        let Parts { wal, wal_events, storage, checks, edge, context, .. } = parts;
+        let (incoming, heard) = mpsc::channel(HEARD_MAX);
         let driver = Self {
             node,
             handle: handle.clone(),
@@ -114,6 +134,11 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
             wal_events,
             storage,
             checks,
+            pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed),
+            heard,
+            server: rpc::Server::new(parts.rpc, incoming),
+            listeners: parts.listeners,
+            has_peers: false,
             edge,
             context,
             clients: BTreeMap::new(),
@@ -125,11 +150,28 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
 
     /// Run until asked to stop, or until the log fails.
     pub async fn run(mut self) -> Stopped {
-        let mut messages = Vec::with_capacity(BATCH_MAX);
+        let mut listening = JoinSet::new();
+        for listener in std::mem::take(&mut self.listeners) {
+            listening.spawn(self.server.clone().listen(listener));
+        }
+        let stopped = self.turn_until_stopped().await;
+        // Nobody new; and what is decided is told.
+        drop(listening);
+        self.pool.close(CLOSE_MAX).await;
+        stopped
+    }
+
+    async fn turn_until_stopped(&mut self) -> Stopped {
+        let mut requests = Vec::with_capacity(BATCH_MAX);
+        let mut heard = Vec::with_capacity(HEARD_MAX);
         loop {
             // Drain before waiting: an output left behind is a promise forgotten.
             if self.perform() {
                 return Stopped::Asked;
+            }
+            if self.has_peers {
+                // Connections live in this thread, and have something to do now.
+                tokio::task::yield_now().await;
             }
 
             // `biased`, because the default draws lots, and with entropy that is not ours. First
@@ -145,19 +187,23 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
                         return Stopped::Log(error);
                     }
                 }
-                // Many at once: they share one log batch.
-                _ = self.queue.recv_many(&mut messages, BATCH_MAX) => {
-                    let mut stop = false;
-                    for message in messages.drain(..) {
-                        stop |= !self.on_message(message);
-                    }
-                    if stop {
-                        // What is decided is told.
-                        self.perform();
-                        return Stopped::Asked;
-                    }
-                }
+                _ = self.heard.recv_many(&mut heard, HEARD_MAX) => {}
+                _ = self.queue.recv_many(&mut requests, BATCH_MAX) => {}
             }
+            // Whoever it was that had something: everybody has a turn, so that nobody starves. And
+            // many at once: they share one log batch.
+            while heard.len() < HEARD_MAX
+                && let Ok(it) = self.heard.try_recv()
+            {
+                heard.push(it);
+            }
+            while requests.len() < BATCH_MAX
+                && let Ok(it) = self.queue.try_recv()
+            {
+                requests.push(it);
+            }
+            heard.drain(..).for_each(|it| self.on_heard(it));
+            requests.drain(..).for_each(|it| self.on_message(it));
         }
     }
 
@@ -174,8 +220,16 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
         Ok(())
     }
 
-    /// Take in one message. False, if it says to stop.
-    fn on_message(&mut self, message: ToNode) -> bool {
+    /// Other servers say something.
+    fn on_heard(&mut self, heard: Heard) {
+        self.has_peers = true;
+        let (now, from) = (self.clock.now(), heard.from);
+        for message in heard.messages {
+            self.node.handle(now, Input::Message { from, message });
+        }
+    }
+
+    fn on_message(&mut self, message: ToNode) {
         let now = self.clock.now();
         match message {
             ToNode::Request { id, call, client } => {
@@ -194,9 +248,8 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
                 self.clients.extend(clients.into_iter().filter(|(_, it)| !it.is_closed()));
                 self.node.handle(now, Input::Unchanged { ids, index });
             }
-            ToNode::Stop => return false,
+            ToNode::Stop => self.node.handle(now, Input::Stop),
         }
-        true
     }
 
     /// Perform everything the node asks for. True, if it asks to stop.
@@ -226,8 +279,10 @@ impl<W: Wal, S: Storage, C: Checks> Driver<W, S, C> {
     fn perform_one(&mut self, output: Output) {
         match output {
             Output::Persist(_) => unreachable!("handed to the log before"),
-            // A lone server has nobody to talk to.
-            Output::Send { to, .. } => error!(peer = %to, "there is no way to reach this server"),
+            Output::Send { to, message } => {
+                self.has_peers = true;
+                self.pool.send(&to, &message);
+            }
             Output::ReadSnapshot { .. }
             | Output::WriteSnapshot { .. }
             | Output::InstallSnapshot(_) => error!("snapshots do not travel yet"),
@@ -322,6 +377,12 @@ const SAVE_RETRY: Duration = Duration::from_secs(5);
 
 /// An operator's word on who the servers are, in the data directory.
 pub const PEERS: &str = "raft/peers.json";
+
+/// How long peers may take to receive what this node said last.
+const CLOSE_MAX: Duration = Duration::from_millis(200);
+
+/// Reads of connections that may wait to be taken in, and that are taken in at once.
+const HEARD_MAX: usize = 64;
 
 /// Requests taken from the queue at once. They share a log batch, and everything urgent waits for
 /// no more than these.

@@ -36,7 +36,8 @@ pub(crate) enum ToNode {
     Report(Input),
     /// A rendered answer turned out to be the one these clients already have.
     Unchanged { clients: Vec<(RequestId, Client)>, index: tribune_base::id::Index },
-    /// Stop: whoever still waits is told that nobody knows.
+    /// Stop, when others can go on without this node: whoever still waits then is told that nobody
+    /// knows.
     Stop,
 }
 

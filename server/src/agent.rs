@@ -13,11 +13,13 @@ mod settings;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
@@ -26,6 +28,8 @@ use tribune_core::Node;
 use tribune_io::clock::{self, Clock};
 use tribune_io::driver::{Driver, Parts, Stopped, Storage};
 use tribune_io::handle::NodeHandle;
+use tribune_io::net::{Net as _, TokioNet};
+use tribune_io::rpc::{Preamble, Rpc};
 use tribune_io::storage::{FileStorage, NoStorage};
 use tribune_io::wal::{MemoryWal, Wal};
 use tribune_io::{check, entropy};
@@ -127,15 +131,21 @@ fn run_node<W: Wal + 'static, S: Storage>(
         version = settings::VERSION,
         "Tribune agent running"
     );
+    let ours = Preamble::new(settings.id.into(), &config.datacenter);
     let parts = Parts {
         wal: found.wal,
         wal_events: found.wal_events,
         storage,
         checks: RealChecks,
+        net: TokioNet,
+        rpc: Rpc::new(ours, settings::rpc(&config)),
+        listeners: Vec::new(),
+        seed,
         edge: edge.handle().clone(),
         context: Arc::clone(&context),
     };
-    let (node_thread, handle, stopped) = spawn(settings, found.core, seed, parts)?;
+    let listen = settings::rpc_listen(&config);
+    let (node_thread, handle, stopped) = spawn(settings, found.core, listen, parts)?;
     let outcome = edge.block_on(serve(&config, context, seed, handle, stopped));
     // The node's thread ends with its driver, and the log's with it.
     let ended = node_thread.join();
@@ -147,26 +157,46 @@ fn run_node<W: Wal + 'static, S: Storage>(
 fn spawn<W: Wal + 'static, S: Storage>(
     settings: tribune_core::Config,
     restored: tribune_core::Restored,
-    seed: u64,
-    parts: Parts<W, S, RealChecks>,
+    listen: Vec<(SocketAddr, &'static str)>,
+    mut parts: Parts<W, S, RealChecks, TokioNet>,
 ) -> Result<(thread::JoinHandle<()>, NodeHandle, oneshot::Receiver<Stopped>), Failed> {
     let (started, handle) = oneshot::channel();
     let (ended, stopped) = oneshot::channel();
-    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|it| Failed::new("threads cannot be started", it))?;
     let thread = thread::Builder::new().name("node".into()).spawn(move || {
         runtime.block_on(async move {
-            let node = Node::new(settings, restored, seed, Instant::START);
+            // Sockets belong to the runtime they are made in: what others say is heard here.
+            match listen_rpc(&listen).await {
+                Ok(listeners) => parts.listeners = listeners,
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                    return;
+                }
+            }
+            let node = Node::new(settings, restored, parts.seed, Instant::START);
             let (driver, handle) = Driver::new(node, Clock::start(), parts);
             // The other side waits for both.
-            let _ = started.send(handle);
+            let _ = started.send(Ok(handle));
             let _ = ended.send(driver.run().await);
         });
     });
     let thread = thread.map_err(|it| Failed::new("threads cannot be started", it))?;
     let handle = handle.blocking_recv();
-    let handle = handle.map_err(|_| Failed::new("the node did not start", "see above"))?;
+    let handle = handle.map_err(|_| Failed::new("the node did not start", "see above"))??;
     Ok((thread, handle, stopped))
+}
+
+/// Listen for other servers at each address, which a key of the configuration decides.
+async fn listen_rpc(addresses: &[(SocketAddr, &'static str)]) -> Result<Vec<TcpListener>, Failed> {
+    let mut listeners = Vec::new();
+    for (addr, key) in addresses {
+        let listener = TokioNet.listen(*addr).await;
+        let failed = |it| edge::cannot_listen("other servers", addr, key, &it);
+        listeners.push(listener.map_err(failed)?);
+        info!(address = %addr, "Listening for other servers");
+    }
+    Ok(listeners)
 }
 
 /// Answer until the node stops, or somebody says so.
@@ -195,7 +225,12 @@ async fn serve(
                 () = edge.drained() => {}
             }
             node.stop();
-            stopped.await
+            // Others may have to take over first.
+            tokio::select! {
+                biased;
+                why = stopped => why,
+                _ = signals.next() => process::exit(1),
+            }
         }
     };
     let _ = stop.send(true);

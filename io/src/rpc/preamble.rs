@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn bytes_of_a_preamble() {
         let text: String = preamble(7).encode().iter().map(|it| format!("{it:02x}")).collect();
-        let want = "747269627270630a1b000000cbea69a6080110011a1000000000000000000000000000000007\
+        let want = "747269627270630a1b0000005d8806be080110011a1000000000000000000000000000000007\
                     2203646331";
         assert_eq!(text, want);
     }

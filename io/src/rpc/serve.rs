@@ -14,7 +14,7 @@ use tribune_core::Wire;
 use tribune_raft::{Message, Payload};
 
 use super::frame::{self, FrameError};
-use super::preamble::{HandshakeError, Preamble};
+use super::preamble::{HandshakeError, Preamble, Unfit};
 use super::{Limits, Rpc};
 use crate::limit::Connections;
 use crate::net::{Listener, Stream};
@@ -96,7 +96,11 @@ impl Server {
     async fn serve<S: Stream>(&self, stream: S, ip: IpAddr) {
         let Err(ended) = self.hear(stream).await else { return };
         match &ended {
-            Ended::Closed | Ended::Idle | Ended::Deaf | Ended::Handshake(HandshakeError::Io(_)) => {
+            // The side that dialed says the rest: it knows which address it was.
+            Ended::Closed
+            | Ended::Idle
+            | Ended::Deaf
+            | Ended::Handshake(HandshakeError::Io(_) | HandshakeError::Unfit(Unfit::Oneself)) => {
                 debug!(target: "rpc", %ip, "connection ended: {ended}");
             }
             Ended::Handshake(_) | Ended::Frame(_) => {

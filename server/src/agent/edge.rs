@@ -130,7 +130,13 @@ fn bind_unix(path: &Path) -> Result<UnixListener, Failed> {
     UnixListener::bind(path).map_err(failed)
 }
 
-fn cannot_listen(what: &str, addr: &SocketAddr, key: &str, why: &dyn std::fmt::Display) -> Failed {
+/// Somebody else listens there, most likely.
+pub(super) fn cannot_listen(
+    what: &str,
+    addr: &SocketAddr,
+    key: &str,
+    why: &dyn std::fmt::Display,
+) -> Failed {
     Failed::new(
         format!("cannot listen for {what} at {addr}"),
         format!("{why}. Stop whoever listens there, or choose another port with {key}"),

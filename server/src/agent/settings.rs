@@ -1,6 +1,7 @@
 //! From the configuration to what the parts of an agent are told.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tribune_agent::{Capabilities, ScriptChecks as Scripts};
@@ -9,6 +10,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_io::rpc::Limits;
 use tribune_state::Autopilot;
 
 use crate::config::{Config, ScriptChecks};
@@ -73,6 +75,24 @@ fn raft(config: &Config) -> tribune_raft::Config {
         trailing_entries_max: config.raft.trailing_logs,
         ..timing
     }
+}
+
+/// How much is kept for other servers.
+pub(super) fn rpc(config: &Config) -> Limits {
+    Limits {
+        handshake_max: config.limits.rpc_handshake_timeout,
+        connections_per_address_max: config.limits.rpc_max_conns_per_client,
+        ..Limits::default()
+    }
+}
+
+/// Where other servers connect, and which key decides: their own port, and the LAN pool's, because
+/// that is the one `retry_join` names.
+pub(super) fn rpc_listen(config: &Config) -> Vec<(SocketAddr, &'static str)> {
+    vec![
+        (SocketAddr::new(config.bind_addr, config.ports.server), "ports.server"),
+        (SocketAddr::new(config.serf_lan_addr, config.ports.serf_lan), "ports.serf_lan"),
+    ]
 }
 
 /// Where other servers may be found. Addresses without a port are those of the LAN pool, where
@@ -165,7 +185,7 @@ pub(super) fn dns(config: &Config) -> dns::Config {
 
 /// The configuration in force, as `/v1/agent/self` shows it. No secret is among it.
 fn shown(config: &Config) -> BTreeMap<String, Value> {
-    let addresses = |it: &[std::net::SocketAddr]| -> Value {
+    let addresses = |it: &[SocketAddr]| -> Value {
         it.iter().map(|addr| Value::from(format!("tcp://{addr}"))).collect()
     };
     let rows = [

@@ -14,6 +14,7 @@ use tribune_io::driver::{Driver, Parts};
 use tribune_io::http::{self, Api};
 use tribune_io::net::Net as _;
 use tribune_io::raft_log;
+use tribune_io::rpc::{Limits, Preamble, Rpc};
 use tribune_state::Store;
 
 use super::checks::SimChecks;
@@ -22,6 +23,9 @@ use super::net::TurmoilNet;
 
 /// Where simulated agents answer HTTP.
 pub const HTTP_PORT: u16 = 8_500;
+
+/// Where they listen for each other.
+pub const RPC_PORT: u16 = 8_300;
 
 /// What outlives a crash of a simulated agent, and what decides about it.
 #[derive(Clone, Debug)]
@@ -48,7 +52,7 @@ impl Host {
         let (events, wal_events) = mpsc::unbounded_channel();
         let (wal, storage, found) = self.disk.start(events);
         let restored = restored(found)?;
-        let node = Node::new(self.config(), restored, self.seed, Instant::START);
+        let config = self.config();
 
         let context = Arc::new(Context::new("dc1", &self.name));
         let parts = Parts {
@@ -56,9 +60,14 @@ impl Host {
             wal_events,
             storage,
             checks: self.checks.clone(),
+            net: TurmoilNet,
+            rpc: Rpc::new(Preamble::new(config.id.into(), &config.datacenter), Limits::default()),
+            listeners: vec![TurmoilNet.listen(everywhere(RPC_PORT)).await?],
+            seed: self.seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
         };
+        let node = Node::new(config, restored, self.seed, Instant::START);
         let (driver, handle) = Driver::new(node, Clock::start(), parts);
         let api = Arc::new(Api {
             node: handle,
@@ -67,8 +76,7 @@ impl Host {
             connections_per_client_max: 0,
             date: false,
         });
-        let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), HTTP_PORT);
-        let listener = TurmoilNet.listen(everywhere).await?;
+        let listener = TurmoilNet.listen(everywhere(HTTP_PORT)).await?;
         let (_running, stop) = watch::channel(false);
         tokio::spawn(http::listen(listener, api, stop));
         Err(driver.run().await.into())
@@ -84,7 +92,7 @@ impl Host {
             id,
             name: self.name.clone(),
             address: "127.0.0.1".into(),
-            server_port: 8_300,
+            server_port: RPC_PORT,
             serf_lan_port: 8_301,
             serf_wan_port: 8_302,
             datacenter: "dc1".into(),
@@ -106,6 +114,10 @@ impl Host {
             started: WallTime(1_700_000_000_000),
         }
     }
+}
+
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
 }
 
 fn restored(found: Found) -> turmoil::Result<Restored> {

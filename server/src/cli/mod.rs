@@ -8,6 +8,7 @@ mod kv;
 mod leave;
 mod maint;
 mod members;
+mod operator;
 mod service;
 mod shim;
 mod table;
@@ -48,6 +49,9 @@ enum Command {
     Leave(leave::Leave),
     Maint(maint::Maint),
     Members(members::Members),
+    /// Look after the servers: consensus and autopilot
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Register and deregister services of the local agent
     #[command(subcommand)]
     Services(service::Services),
@@ -116,6 +120,7 @@ impl Command {
             Self::Leave(command) => command.run(terminal),
             Self::Maint(command) => command.run(terminal),
             Self::Members(command) => command.run(terminal),
+            Self::Operator(command) => command.run(terminal),
             Self::Services(command) => command.run(terminal),
             Self::Validate(command) => command.run(terminal),
             Self::Version(command) => command.run(terminal),
@@ -175,7 +180,7 @@ fn explain(error: &clap::Error) -> String {
     let name = flag.split_whitespace().next().unwrap_or(flag).trim_start_matches('-');
     let reason = std::error::Error::source(error)
         .map(ToString::to_string)
-        .filter(|it| it.starts_with("Missing "))
+        .filter(|it| ["Missing ", "strconv.", "time: "].iter().any(|word| it.starts_with(word)))
         .unwrap_or_else(|| "parse error".to_owned());
     format!("invalid value {value:?} for flag -{name}: {reason}")
 }

@@ -1,6 +1,8 @@
 //! Commands against an agent that answers what a table says, compared with what the original
 //! prints.
 
+mod operator;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::address;
 use super::check::Checker;
@@ -12,13 +13,18 @@ use super::runtime::{
 impl Checker<'_> {
     pub(crate) fn join(&self) -> Join {
         let settings = self.settings;
+        // Trying again at once, for ever, is not what anybody means by zero.
+        let interval = |path| match self.span(path, "30s") {
+            Duration::ZERO => Duration::from_secs(30),
+            interval => interval,
+        };
         Join {
             start_join: settings.texts("start_join"),
             start_join_wan: settings.texts("start_join_wan"),
             retry_join: settings.texts("retry_join"),
             retry_join_wan: settings.texts("retry_join_wan"),
-            retry_interval: self.span("retry_interval", "30s"),
-            retry_interval_wan: self.span("retry_interval_wan", "30s"),
+            retry_interval: interval("retry_interval"),
+            retry_interval_wan: interval("retry_interval_wan"),
             retry_max: self.small("retry_max").unwrap_or(0),
             retry_max_wan: self.small("retry_max_wan").unwrap_or(0),
             rejoin_after_leave: self.flag("rejoin_after_leave", false),
@@ -43,11 +49,7 @@ impl Checker<'_> {
         Raft {
             multiplier: u32::try_from(multiplier).unwrap_or(5),
             snapshot_threshold: positive("raft_snapshot_threshold", 16_384),
-            snapshot_interval: if interval.is_zero() {
-                std::time::Duration::from_secs(30)
-            } else {
-                interval
-            },
+            snapshot_interval: if interval.is_zero() { Duration::from_secs(30) } else { interval },
             trailing_logs: positive("raft_trailing_logs", 10_240),
         }
     }

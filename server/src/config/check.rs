@@ -244,6 +244,9 @@ impl Checker<'_> {
                  failures than one server less."
             ));
         }
+        if expect == 1 {
+            self.warn("BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
+        }
         if bootstrap || expect == 1 {
             self.warn("bootstrap = true: do not enable unless necessary");
         } else if 0 < expect {

@@ -188,3 +188,50 @@ fn a_strange_node_name_is_only_worth_a_warning() {
     assert_eq!(config.node_name, "a.b");
     assert!(config.warnings[0].contains("will not be discoverable via DNS"), "{config:?}");
 }
+
+#[test]
+fn a_server_stays_when_it_stops_unless_told_to_leave() {
+    let leave = |text: &str| {
+        let config = build(&["data_dir = \"/nowhere\"\nserver = true", text]).unwrap();
+        (config.leave.on_terminate, config.leave.skip_on_interrupt, config.leave.drain_time)
+    };
+    let seconds = Duration::from_secs;
+    assert_eq!(leave(""), (false, true, seconds(5)));
+    let text = "leave_on_terminate = true\nskip_leave_on_interrupt = false\n\
+                performance { leave_drain_time = \"1s\" }";
+    assert_eq!(leave(text), (true, false, seconds(1)));
+}
+
+#[test]
+fn a_cluster_of_servers_is_described_in_full() {
+    let config = build(&[
+        "data_dir = \"/nowhere\"\nserver = true\nraft_protocol = 3",
+        "retry_join = [\"a\", \"b\"]\nretry_interval = \"0s\"\nbootstrap_expect = 3",
+        "performance { raft_multiplier = 1\n rpc_hold_timeout = \"3s\" }",
+        "autopilot {\n cleanup_dead_servers = false\n min_quorum = 3\n }",
+    ])
+    .unwrap();
+    // Nobody tries without a pause.
+    assert_eq!(config.join.retry_interval, Duration::from_secs(30));
+    assert_eq!((config.raft.multiplier, config.bootstrap_expect), (1, 3));
+    assert_eq!(config.rpc_hold_timeout, Duration::from_secs(3));
+    assert_eq!((config.autopilot.cleanup_dead_servers, config.autopilot.min_quorum), (false, 3));
+    assert_eq!(config.autopilot.server_stabilization_time, Duration::from_secs(10));
+    assert_eq!(config.warnings, ["bootstrap_expect > 0: expecting 3 servers"]);
+    assert_eq!(config.unsupported.len(), 0);
+}
+
+#[test]
+fn how_many_servers_begin_may_be_worth_a_warning() {
+    let warnings = |text: &str| {
+        build(&["data_dir = \"/nowhere\"\nserver = true", text]).unwrap().warnings.join("\n")
+    };
+    assert_eq!(
+        warnings("bootstrap_expect = 1"),
+        "BootstrapExpect is set to 1; this is the same as Bootstrap mode.\n\
+         bootstrap = true: do not enable unless necessary"
+    );
+    assert!(warnings("bootstrap_expect = 2").contains("no failure tolerance"));
+    assert!(warnings("bootstrap_expect = 4").contains("an even number"));
+    assert_eq!(warnings("bootstrap = true"), "bootstrap = true: do not enable unless necessary");
+}

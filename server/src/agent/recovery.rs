@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
 use tracing::warn;
 use tribune_base::id::{NodeId, ServerId};
-use tribune_base::json::Value;
 use tribune_io::driver::PEERS;
 use tribune_raft::Configuration;
 

@@ -244,7 +244,7 @@ impl Node {
         serial: u64,
         command: bytes::Bytes,
     ) -> Result<(), Rejected> {
-        if !self.leads() {
+        if !self.raft.is_leader() {
             return Err(Rejected::NotLeader);
         }
         if self.no_space {

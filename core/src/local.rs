@@ -206,6 +206,8 @@ impl Node {
         let group = |rows: &[(&str, String)]| {
             rows.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
+        let members = self.raft.configuration().members();
+        let others = members.filter(|it| *it != self.raft.id()).count();
         let leader = self.raft.leader().and_then(|it| self.raft.configuration().address(it));
         BTreeMap::from([
             (
@@ -232,7 +234,7 @@ impl Node {
                     ("commit_index", self.raft.commit().to_string()),
                     ("last_log_index", self.raft.last().index.to_string()),
                     ("last_log_term", self.raft.last().term.to_string()),
-                    ("num_peers", (self.raft.configuration().members().count() - 1).to_string()),
+                    ("num_peers", others.to_string()),
                     ("term", self.raft.term().to_string()),
                 ]),
             ),

@@ -335,7 +335,8 @@ impl Node {
     }
 
     fn try_write(&mut self, id: RequestId, write: Write) {
-        if self.leads() {
+        // A write needs no knowledge of the past: what it meets, it meets when it is applied.
+        if self.raft.is_leader() {
             self.write(id, write);
         } else if let Some(leader) = self.other_leader() {
             self.forward_write(leader, id, write);

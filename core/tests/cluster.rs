@@ -26,6 +26,8 @@ fn two_of_three_wait_for_the_third() {
     world.stop("n3");
     world.run(Duration::from_secs(20));
     assert_eq!(world.leader(), None);
+    let about_itself = world.agent("n1", AgentCall::Itself { pretty: false });
+    assert_eq!(world.reply(about_itself).status, 200, "a server without a cluster says who it is");
     world.start("n3");
     world.run(Duration::from_secs(4));
     assert!(world.leader().is_some());
@@ -225,4 +227,19 @@ fn a_server_that_leaves_is_let_go_at_once_and_the_others_hardly_notice() {
     let write = world.write(&last, kv_set("x", "1"));
     world.run(Duration::from_millis(100));
     assert_eq!(world.reply(write).status, 200, "one server is left, and decides alone");
+}
+
+#[test]
+fn what_is_registered_at_a_follower_is_in_the_catalog_before_its_agent_says_so() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(6));
+    let follower = world.follower();
+    let registered = world.register(&follower, "web");
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.reply(registered).status, 200);
+    for name in ["n1", "n2", "n3"] {
+        let read = world.read(name, world::health("web"));
+        world.run(Duration::from_millis(10));
+        assert!(String::from_utf8_lossy(&world.reply(read).body).contains("web"), "{name}");
+    }
 }

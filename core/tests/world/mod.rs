@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
 use tribune_api::http::{Content, Response};
-use tribune_api::plan::{Consistency, Context, Query, Read, Write, WriteAnswer};
+use tribune_api::plan::{Consistency, Context, Query, Read, Selection, Write, WriteAnswer};
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Call, Config, Input, Node, Output, RequestId, Restored, Wire};
@@ -186,6 +187,13 @@ impl World {
 
     pub fn agent(&mut self, name: &str, call: AgentCall) -> (String, RequestId) {
         self.call(name, Call::Agent(call))
+    }
+
+    /// Register a service with the agent of a server.
+    pub fn register(&mut self, name: &str, service: &str) -> (String, RequestId) {
+        let json = format!(r#"{{"Name":"{service}","Port":80}}"#);
+        let definition = Box::new(ServiceDefinition::from_json(json.as_bytes()).unwrap());
+        self.agent(name, AgentCall::RegisterService { definition, replace_checks: false })
     }
 
     fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {
@@ -394,6 +402,13 @@ pub fn kv_get(key: &str) -> Read {
         wait: Duration::ZERO,
         pretty: false,
     }
+}
+
+/// The instances of a service, from whatever the server has.
+pub fn health(service: &str) -> Read {
+    let (service, selection) = (service.to_owned(), Selection::default());
+    let query = Query::HealthService { service, tags: Vec::new(), passing: false, selection };
+    stale(Read { query, ..kv_get("") })
 }
 
 /// The same, from whatever the server has.

@@ -66,6 +66,12 @@ pub enum Input {
         /// The state it holds.
         store: Box<Store>,
     },
+    /// The file of [`InstallSnapshot`](crate::Output::InstallSnapshot) is damaged. What was there
+    /// before still is.
+    SnapshotDamaged {
+        /// Which snapshot.
+        last: LogId,
+    },
     /// The agent is to stop: say [`Stop`](crate::Output::Stop) when others can go on without it.
     Stop,
     /// Every log batch up to and including this one is durable.

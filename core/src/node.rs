@@ -140,6 +140,7 @@ impl Node {
             }
             Input::SnapshotWritten { last, end } => self.raft.snapshot_written(now, last, end),
             Input::SnapshotInstalled { last, store } => self.installed(last, *store),
+            Input::SnapshotDamaged { last } => self.raft.snapshot_damaged(now, last),
             Input::Stop => self.stop(),
             Input::Persisted(seq) => self.raft.persisted(now, seq),
             Input::NoSpace(advice) => {

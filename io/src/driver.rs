@@ -5,6 +5,8 @@
 //! [`NodeHandle`]. The connections to other servers are tasks of the same runtime, which in
 //! production is one thread: what arrives there reaches the node without crossing to another.
 
+mod snapshots;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -18,10 +20,13 @@ use tracing::error;
 use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
 use tribune_api::plan::Context;
+use tribune_base::id::LogId;
 use tribune_base::time::Duration;
 use tribune_core::{Input, Node, Output, RequestId, Serve, Shown};
 use tribune_raft::{PersistSeq, SnapshotMeta};
-use tribune_state::Snapshot;
+use tribune_state::{Snapshot, Store};
+
+use snapshots::{Chore, Snapshots};
 
 use crate::clock::Clock;
 use crate::handle::{Client, NodeHandle, ToNode};
@@ -46,6 +51,31 @@ pub trait Storage: Clone + Send + Sync + 'static {
         meta: SnapshotMeta,
         snapshot: Snapshot,
     ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Read `len` bytes of a durable snapshot, or what is left of it, and whether it ends with them.
+    /// `None` if there is no such snapshot any more.
+    fn read_snapshot(
+        &self,
+        last: LogId,
+        offset: u64,
+        len: u64,
+    ) -> impl Future<Output = io::Result<Option<(Bytes, bool)>>> + Send;
+
+    /// Write a piece of another server's snapshot into a temporary file. Offset zero starts a new
+    /// file; the others follow in order.
+    fn write_snapshot_piece(
+        &self,
+        last: LogId,
+        offset: u64,
+        data: Bytes,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Make the temporary file *the* snapshot, durable when it returns, and read back what it says.
+    /// A file that is not whole is [`io::ErrorKind::InvalidData`].
+    fn install_snapshot(
+        &self,
+        meta: SnapshotMeta,
+    ) -> impl Future<Output = io::Result<Store>> + Send;
 }
 
 /// Runs health checks. Always has an outcome.
@@ -64,6 +94,7 @@ pub struct Driver<W, S, C, N: Net> {
     wal_events: mpsc::UnboundedReceiver<wal::Event>,
     storage: S,
     checks: C,
+    snapshots: Snapshots,
     /// What this node has to say to others.
     pool: Pool<N>,
     /// What others have to say, and whoever brings it.
@@ -125,6 +156,8 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         let (handle, queue) = NodeHandle::new(clock, node.view());
         let Parts { wal, wal_events, storage, checks, edge, context, .. } = parts;
         let (incoming, heard) = mpsc::channel(HEARD_MAX);
+        let messages = handle.shared().messages.clone();
+        let snapshots = Snapshots::start(storage.clone(), &edge, messages);
         let driver = Self {
             node,
             handle: handle.clone(),
@@ -134,6 +167,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             wal_events,
             storage,
             checks,
+            snapshots,
             pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed),
             heard,
             server: rpc::Server::new(parts.rpc, incoming),
@@ -283,9 +317,13 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                 self.has_peers = true;
                 self.pool.send(&to, &message);
             }
-            Output::ReadSnapshot { .. }
-            | Output::WriteSnapshot { .. }
-            | Output::InstallSnapshot(_) => error!("snapshots do not travel yet"),
+            Output::ReadSnapshot { to, last, offset, len } => {
+                self.snapshots.add(Chore::Read { to, last, offset, len });
+            }
+            Output::WriteSnapshot { last, offset, data } => {
+                self.snapshots.add(Chore::Write { last, offset, data });
+            }
+            Output::InstallSnapshot(meta) => self.snapshots.add(Chore::Install(meta)),
             Output::Reply { id, response } => self.reply(id, response),
             Output::Serve(serve) => self.serve(serve),
             Output::SaveSnapshot { meta, snapshot } => self.save_snapshot(meta, snapshot),

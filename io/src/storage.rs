@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tribune_agent::PersistedFile;
+use tribune_base::id::LogId;
 use tribune_raft::SnapshotMeta;
-use tribune_state::Snapshot;
+use tribune_state::{Snapshot, Store};
 
 use crate::clock;
 use crate::driver::Storage;
@@ -20,9 +21,26 @@ pub struct FileStorage {
     dir: Arc<Path>,
 }
 
-/// Nothing is kept: development mode.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoStorage;
+/// Nothing outlives the process: development mode. Only what other servers may ask for is kept, in
+/// memory.
+#[derive(Clone, Debug, Default)]
+pub struct NoStorage(Arc<Mutex<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// The newest snapshot.
+    saved: Option<Saved>,
+    /// The pieces of another server's.
+    received: BytesMut,
+}
+
+#[derive(Debug)]
+struct Saved {
+    meta: SnapshotMeta,
+    state: Snapshot,
+    /// As a file, once somebody has asked for it.
+    bytes: Option<Bytes>,
+}
 
 impl FileStorage {
     /// Keep everything below `dir`.
@@ -103,6 +121,26 @@ impl Storage for FileStorage {
         })
         .await
     }
+
+    async fn read_snapshot(
+        &self,
+        last: LogId,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Option<(Bytes, bool)>> {
+        let dir = self.dir.join(SNAPSHOTS);
+        blocking(move || snapshot::read_piece(&dir, last, offset, len)).await
+    }
+
+    async fn write_snapshot_piece(&self, _: LogId, offset: u64, data: Bytes) -> io::Result<()> {
+        let dir = self.dir.join(SNAPSHOTS);
+        blocking(move || snapshot::write_piece(&dir, offset, &data)).await
+    }
+
+    async fn install_snapshot(&self, meta: SnapshotMeta) -> io::Result<Store> {
+        let dir = self.dir.join(SNAPSHOTS);
+        blocking(move || snapshot::install(&dir, meta.last)).await
+    }
 }
 
 impl Storage for NoStorage {
@@ -110,8 +148,47 @@ impl Storage for NoStorage {
         Ok(())
     }
 
-    async fn save_snapshot(&self, _: SnapshotMeta, _: Snapshot) -> io::Result<()> {
+    async fn save_snapshot(&self, meta: SnapshotMeta, state: Snapshot) -> io::Result<()> {
+        self.lock().saved = Some(Saved { meta, state, bytes: None });
         Ok(())
+    }
+
+    async fn read_snapshot(
+        &self,
+        last: LogId,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Option<(Bytes, bool)>> {
+        let mut memory = self.lock();
+        let Some(saved) = memory.saved.as_mut().filter(|it| it.meta.last == last) else {
+            return Ok(None);
+        };
+        let Saved { meta, state, bytes } = saved;
+        let meta = meta.configuration.to_bytes();
+        let bytes = bytes.get_or_insert_with(|| snapshot::to_bytes(&meta, last, state.records()));
+        Ok(Some(snapshot::piece(bytes, offset, len)))
+    }
+
+    async fn write_snapshot_piece(&self, _: LogId, offset: u64, data: Bytes) -> io::Result<()> {
+        let received = &mut self.lock().received;
+        received.truncate(usize::try_from(offset).map_err(io::Error::other)?);
+        received.extend_from_slice(&data);
+        Ok(())
+    }
+
+    async fn install_snapshot(&self, meta: SnapshotMeta) -> io::Result<Store> {
+        let bytes = std::mem::take(&mut self.lock().received).freeze();
+        let (_, chunks) = snapshot::from_bytes(bytes.clone(), meta.last)?;
+        let store = snapshot::restore(chunks.into_iter().map(Ok))?;
+        let state = store.snapshot();
+        self.lock().saved = Some(Saved { meta, state, bytes: Some(bytes) });
+        Ok(store)
+    }
+}
+
+impl NoStorage {
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().expect("nobody panics while holding it")
     }
 }
 

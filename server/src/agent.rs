@@ -101,7 +101,7 @@ fn start(config: Config) -> Result<(), Failed> {
             let (wal_events, events) = tokio::sync::mpsc::unbounded_channel();
             let wal = MemoryWal::new(wal_events);
             let found = Restored::nothing(&config, wal, events)?;
-            run_node(config, found, NoStorage, &edge)
+            run_node(config, found, NoStorage::default(), &edge)
         }
     }
 }

@@ -246,6 +246,7 @@ impl Node {
             Part::Leader(_) => self.advance_commit(),
             Part::Follower { .. } | Part::PreCandidate { .. } | Part::Candidate { .. } => {}
         }
+        self.consider_install();
         self.consider_snapshot();
         self.check_invariants();
     }

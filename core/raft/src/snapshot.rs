@@ -230,6 +230,13 @@ impl Node {
     }
 }
 
+impl Receiving {
+    /// Whether every byte is in the file.
+    fn is_complete(&self) -> bool {
+        self.done && self.writes.is_empty()
+    }
+}
+
 impl Sending {
     const fn new(meta: SnapshotMeta, now: Instant) -> Self {
         Self { meta, acked: 0, asked: 0, len: None, moved: now, missing: false }
@@ -317,20 +324,45 @@ impl Node {
             return;
         }
         receiving.written = end;
-        let complete = receiving.done && receiving.writes.is_empty();
-        let (from, meta) = (receiving.from, receiving.meta.clone());
-        if !complete {
+        let from = receiving.from;
+        if !receiving.is_complete() {
             let term = self.hard_state.term;
             if self.leader() == Some(from) {
                 self.send(from, Message::InstallSnapshotResponse { term, last, offset: end });
             }
-        } else if meta.last.index <= self.commit {
+        }
+        self.consider_install();
+        self.check_invariants();
+    }
+
+    /// Install the snapshot that was received, if it is time.
+    pub(crate) fn consider_install(&mut self) {
+        let Some(receiving) = self.receiving.as_mut().filter(|it| it.is_complete()) else { return };
+        if receiving.installing {
+            return;
+        }
+        if receiving.meta.last.index <= self.commit {
             // The log was faster.
             self.receiving = None;
-        } else {
+        } else if self.disk.remembers(self.hard_state) {
+            // A disk with a snapshot of a term that its log has not heard of looks like one whose
+            // log was lost.
             receiving.installing = true;
-            self.outputs.push_back(Output::InstallSnapshot(meta));
+            self.outputs.push_back(Output::InstallSnapshot(receiving.meta.clone()));
         }
+    }
+
+    /// The file of [`Output::InstallSnapshot`] is not what the leader has. Nothing was replaced; the
+    /// leader will send it again.
+    ///
+    /// # Panics
+    ///
+    /// If it was not asked for.
+    pub fn snapshot_damaged(&mut self, now: Instant, last: LogId) {
+        self.advance(now);
+        assert!(self.is_installing(), "an installation failed that nobody asked for");
+        let receiving = self.receiving.take();
+        assert_eq!(receiving.map(|it| it.meta.last), Some(last), "another snapshot was damaged");
         self.check_invariants();
     }
 
@@ -372,5 +404,60 @@ impl Node {
         let seq = self.disk.reach(self.commit, self.hard_state);
         let result = Appended::Matched(self.commit);
         self.send_after(seq, leader, Message::AppendEntriesResponse { term, result });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribune_base::id::Term;
+
+    use super::*;
+    use crate::{Config, Configuration, PersistSeq, Restored};
+
+    const LEADER: ServerId = ServerId(1);
+    const LAST: LogId = LogId::new(Term(5), Index(9));
+
+    fn outputs(node: &mut Node) -> Vec<Output> {
+        std::iter::from_fn(|| node.poll_output()).collect()
+    }
+
+    fn whole_snapshot() -> Message {
+        let configuration = Configuration::of_voters([(LEADER, String::new())]);
+        let meta = SnapshotMeta { last: LAST, configuration };
+        let data = Bytes::from_static(b"state");
+        Message::InstallSnapshot { term: Term(6), meta, offset: 0, data, done: true }
+    }
+
+    /// A follower that has written a whole snapshot, but not yet the term it came in.
+    fn follower() -> Node {
+        let mut node =
+            Node::new(ServerId(2), Config::lan(1), Restored::default(), 7, Instant::START);
+        node.step(Instant::START, LEADER, whole_snapshot());
+        assert!(outputs(&mut node).iter().any(|it| matches!(it, Output::WriteSnapshot { .. })));
+        node.snapshot_written(Instant::START, LAST, 5);
+        node
+    }
+
+    /// Or else a crash between the two would leave a disk that seems to have lost its log.
+    #[test]
+    fn a_snapshot_is_not_installed_before_its_term_is_durable() {
+        let mut node = follower();
+        assert_eq!(outputs(&mut node), []);
+        node.persisted(Instant::START, PersistSeq(1));
+        assert!(outputs(&mut node).iter().any(|it| matches!(it, Output::InstallSnapshot(_))));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_received_again() {
+        let mut node = follower();
+        node.persisted(Instant::START, PersistSeq(1));
+        outputs(&mut node);
+        node.snapshot_damaged(Instant::START, LAST);
+        node.step(Instant::START, LEADER, whole_snapshot());
+        assert!(outputs(&mut node).iter().any(|it| matches!(it, Output::WriteSnapshot { .. })));
+        node.snapshot_written(Instant::START, LAST, 5);
+        assert!(outputs(&mut node).iter().any(|it| matches!(it, Output::InstallSnapshot(_))));
+        node.snapshot_installed(Instant::START, LAST);
+        assert_eq!(node.commit(), LAST.index);
     }
 }

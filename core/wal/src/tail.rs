@@ -73,6 +73,24 @@ impl Tail {
         self.pass(COMMIT_LEN, crc);
     }
 
+    /// Let `records` go on where they say they do: in front of an entry that is not the next one,
+    /// behind a snapshot, the log is emptied.
+    pub fn bridge(&self, records: &mut Vec<Record>) {
+        let mut next = self.next;
+        let gap = records.iter().enumerate().find_map(|(at, record)| {
+            match record {
+                Record::Entry(entry) if next < entry.index => return Some((at, entry.index)),
+                Record::Entry(entry) => next = entry.index.next(),
+                Record::Truncate { from } => next = *from,
+                Record::HardState(_) => {}
+            }
+            None
+        });
+        if let Some((at, from)) = gap {
+            records.insert(at, Record::Truncate { from });
+        }
+    }
+
     /// Everything appended so far is durable. Later commits will swear to it.
     pub fn synced(&mut self) {
         self.synced = self.position;
@@ -212,3 +230,41 @@ const COMMIT_LEN: usize = frame::len(COMMIT_BODY_LEN);
 const COMMIT_HEAD: u64 = COMMIT_BODY_LEN as u64 | (Kind::Commit as u64) << 32;
 /// Where seals start from: not zero, so that no other checksum looks like one.
 const SEAL_SEED: u32 = 0x7365_616c;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64) -> Record {
+        Record::Entry(Entry { index: Index(index), ..Entry::default() })
+    }
+
+    const fn truncate(from: u64) -> Record {
+        Record::Truncate { from: Index(from) }
+    }
+
+    /// A tail behind entries 1 to 3 is asked to go on.
+    #[test]
+    fn a_gap_empties_the_log() {
+        let cases = [
+            ("no gap", vec![entry(4), entry(5)], None),
+            ("an earlier place", vec![truncate(2), entry(2)], None),
+            ("nothing to go on with", vec![truncate(1)], None),
+            ("behind a snapshot", vec![entry(9), entry(10)], Some(0)),
+            ("all is forgotten before", vec![truncate(1), entry(9)], Some(1)),
+        ];
+        for (name, records, at) in cases {
+            let (mut tail, mut out) = (Tail::default(), Vec::new());
+            tail.begin(SegmentId(1), &mut out);
+            tail.append(&[entry(1), entry(2), entry(3)], &mut out);
+            let mut bridged = records.clone();
+            tail.bridge(&mut bridged);
+            let mut want = records;
+            if let Some(at) = at {
+                want.insert(at, truncate(9));
+            }
+            assert_eq!(bridged, want, "{name}");
+            tail.append(&bridged, &mut out);
+        }
+    }
+}

@@ -128,7 +128,8 @@ impl Writer {
     /// Make what is pending durable, as far as there is room for it.
     fn flush(&mut self) -> io::Result<()> {
         self.stuck = false;
-        while let Some(batch) = self.pending.front() {
+        while let Some(batch) = self.pending.front_mut() {
+            self.tail.bridge(&mut batch.records);
             let batch_len = Tail::batch_len(&batch.records);
             if self.room() < batch_len as u64 {
                 self.write_and_sync()?;

@@ -116,13 +116,7 @@ fn newest_snapshot(dir: &Path) -> Result<(Option<SnapshotMeta>, Store), Failed> 
     }
     let configuration = Configuration::decode(Reader::new(loaded.meta));
     let configuration = configuration.map_err(|it| failed(&it))?;
-    let mut broken = None;
-    let chunks = loaded.chunks.map_while(|chunk| chunk.map_err(|it| broken = Some(it)).ok());
-    let store = Store::restore(chunks);
-    if let Some(error) = broken {
-        return Err(failed(&error));
-    }
-    let store = store.map_err(|it| failed(&it))?;
+    let store = snapshot::restore(loaded.chunks).map_err(|it| failed(&it))?;
     Ok((Some(SnapshotMeta { last: loaded.last, configuration }), store))
 }
 

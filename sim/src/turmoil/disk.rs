@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
-use tribune_base::id::Index;
+use tribune_base::id::{Index, LogId};
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_io::driver::Storage;
+use tribune_io::snapshot;
 use tribune_io::wal::{Batch, Event, Wal};
 use tribune_raft::SnapshotMeta;
-use tribune_state::Snapshot;
+use tribune_state::{Snapshot, Store};
 use tribune_wal::{Recovered, SegmentId, Tail};
 
 /// One host's disk. A clone is the same disk.
@@ -31,6 +32,8 @@ struct State {
     files: BTreeMap<String, Bytes>,
     /// The newest snapshot: what it covers, and the state in chunks.
     snapshot: Option<(SnapshotMeta, Vec<Bytes>)>,
+    /// The pieces of another server's snapshot. Never synced: a crash takes them.
+    received: Vec<u8>,
     /// Told apart by this: what an earlier life of the host still does must not be done.
     life: u64,
     /// A planted bug (W05): writes are confirmed before they are durable.
@@ -73,6 +76,7 @@ impl Disk {
             segments: BTreeMap::new(),
             files: BTreeMap::new(),
             snapshot: None,
+            received: Vec::new(),
             life: 0,
             lies: false,
         })))
@@ -128,6 +132,7 @@ pub struct Found {
 
 impl State {
     fn crash(&mut self) {
+        self.received.clear();
         for segment in self.segments.values_mut() {
             let start = segment.dirty.start / SECTOR * SECTOR;
             for at in (start..segment.dirty.end).step_by(SECTOR) {
@@ -210,7 +215,7 @@ impl Writer {
                 self.ready.notified().await;
                 continue;
             };
-            for batch in &batches {
+            for batch in batches {
                 self.write(batch);
             }
             let lies = self.disk.lock().lies;
@@ -230,7 +235,8 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &Batch) {
+    fn write(&mut self, mut batch: Batch) {
+        self.tail.bridge(&mut batch.records);
         let len = Tail::batch_len(&batch.records);
         let at = self.tail.position();
         let mut bytes = Vec::new();
@@ -289,6 +295,44 @@ impl Storage for SimStorage {
             state.snapshot = Some((meta, snapshot.records().collect()));
         }
         Ok(())
+    }
+
+    async fn read_snapshot(
+        &self,
+        last: LogId,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Option<(Bytes, bool)>> {
+        self.delay().await;
+        let state = self.disk.lock();
+        let saved = state.snapshot.as_ref().filter(|(meta, _)| meta.last == last);
+        Ok(saved.map(|(meta, chunks)| {
+            let meta = meta.configuration.to_bytes();
+            let bytes = snapshot::to_bytes(&meta, last, chunks.iter().cloned());
+            snapshot::piece(&bytes, offset, len)
+        }))
+    }
+
+    async fn write_snapshot_piece(&self, _: LogId, offset: u64, data: Bytes) -> io::Result<()> {
+        self.delay().await;
+        let mut state = self.disk.lock();
+        if state.life == self.life {
+            state.received.truncate(offset as usize);
+            state.received.extend_from_slice(&data);
+        }
+        Ok(())
+    }
+
+    async fn install_snapshot(&self, meta: SnapshotMeta) -> io::Result<Store> {
+        self.delay().await;
+        let mut state = self.disk.lock();
+        let bytes = Bytes::from(std::mem::take(&mut state.received));
+        let (_, chunks) = snapshot::from_bytes(bytes, meta.last)?;
+        let store = snapshot::restore(chunks.iter().cloned().map(Ok))?;
+        if state.life == self.life {
+            state.snapshot = Some((meta, chunks));
+        }
+        Ok(store)
     }
 }
 

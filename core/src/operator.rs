@@ -1,13 +1,13 @@
 //! What operators ask about the servers, and what they want done.
 
 use tribune_api::error::Error;
-use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::http::OwnedRequest;
 use tribune_api::operator::{
     self, Health, OperatorCall, PeerName, SerfStatus, Server, ServerHealth,
 };
 use tribune_base::id::{LogId, ServerId};
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_raft::{Change, ChangeError, TransferError};
+use tribune_raft::Change;
 
 use crate::event::Event;
 use crate::leader::Seen;
@@ -157,7 +157,7 @@ impl Node {
                 self.configured();
                 self.outputs.push_back(Output::Event(Event::MembersChanged { change }));
             }
-            Err(error) => self.reply(id, refused(error)),
+            Err(error) => self.reply(id, Error::from(error).into()),
         }
     }
 
@@ -167,15 +167,7 @@ impl Node {
                 let pending = Pending::HandOver { pretty };
                 self.ledger.wait(id, pending, self.now + self.raft.config().election_timeout * 2);
             }
-            Err(error) => {
-                let error = match error {
-                    TransferError::NotLeader { .. } => Error::NoClusterLeader,
-                    TransferError::InProgress | TransferError::NoTarget => {
-                        Error::Refused(format!("leadership transfer failed: {error}"))
-                    }
-                };
-                self.reply(id, error.into());
-            }
+            Err(error) => self.reply(id, Error::from(error).into()),
         }
     }
 
@@ -186,16 +178,5 @@ impl Node {
                 self.reply(id, operator::transferred(pretty));
             }
         }
-    }
-}
-
-/// Why the servers cannot be changed now.
-fn refused(error: ChangeError) -> Response {
-    match error {
-        ChangeError::NotLeader { .. } | ChangeError::Transferring => Error::NoClusterLeader.into(),
-        ChangeError::NotEstablished
-        | ChangeError::Pending
-        | ChangeError::NotApplicable
-        | ChangeError::LastVoter => Error::Refused(format!("{error}; try again")).into(),
     }
 }

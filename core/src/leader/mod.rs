@@ -95,14 +95,14 @@ impl Node {
 
     /// Look after the servers.
     fn care(&mut self, now: Instant) {
+        if self.reign.as_ref().is_none_or(|it| now < it.autopilot.poll_timeout()) {
+            return;
+        }
         let seen = self.seen();
         let (_, row) = self.store.view().autopilot();
         let settings = row.map_or_else(|| self.config.autopilot.clone(), |it| it.settings.clone());
         let leader = self.raft.last();
         let Some(reign) = &mut self.reign else { return };
-        if now < reign.autopilot.poll_timeout() {
-            return;
-        }
         let decision = reign.autopilot.look(now, &settings, leader, &seen);
         self.reconcile_servers();
         match decision {

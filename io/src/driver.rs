@@ -226,6 +226,11 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             }
             // Whoever it was that had something: everybody has a turn, so that nobody starves. And
             // many at once: they share one log batch.
+            while let Ok(event) = self.wal_events.try_recv() {
+                if let Err(error) = self.on_wal(event) {
+                    return Stopped::Log(error);
+                }
+            }
             while heard.len() < HEARD_MAX
                 && let Ok(it) = self.heard.try_recv()
             {

@@ -67,6 +67,9 @@ impl Reign {
 
     /// When the next duty is due.
     pub(crate) fn poll_timeout(&self) -> Instant {
+        if !self.established {
+            return Instant::NEVER;
+        }
         self.tombstones.poll_timeout().min(self.autopilot.poll_timeout())
     }
 }
@@ -74,10 +77,8 @@ impl Reign {
 impl Node {
     /// Do what is due, if this server leads.
     pub(crate) fn do_duties(&mut self, now: Instant) {
-        if self.leads() && !self.no_space {
-            self.reap_tombstones(now);
-        }
         if self.leads() {
+            self.reap_tombstones(now);
             self.care(now);
         }
     }

@@ -50,7 +50,7 @@ impl Node {
         let has_tombstones = self.store.view().tombstone_count() != 0;
         let Some(reign) = &mut self.reign else { return };
         let Some(through) = reign.tombstones.advance(now, applied, ttl) else { return };
-        if has_tombstones {
+        if has_tombstones && !self.no_space {
             // Refused only if the log is full or this server no longer leads: the next one reaps.
             let _ = self.propose(Command::ReapTombstones { through }, Proposer::Duty);
         }

@@ -221,6 +221,8 @@ impl World {
                     let node = self.servers.get_mut(&name).unwrap().node.as_mut().unwrap();
                     node.handle_timeout(now);
                     self.drain(&name);
+                    let next = self.node(&name).poll_timeout();
+                    assert!(now < next, "{name} was due at {next:?}, and is again at {now:?}");
                 }
             }
             while self.messages.front().is_some_and(|it| it.0 <= self.now) {

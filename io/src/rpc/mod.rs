@@ -49,6 +49,8 @@ pub mod frame;
 mod pool;
 pub mod preamble;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

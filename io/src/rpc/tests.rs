@@ -76,7 +76,8 @@ fn hasty() -> Limits {
     Limits {
         age_max: Duration::from_millis(100),
         handshake_max: Duration::from_millis(100),
-        write_max: Duration::from_millis(100),
+        pulse_interval: Duration::from_millis(10),
+        silence_max: Duration::from_millis(100),
         backoff_min: Duration::from_millis(2),
         backoff_max: Duration::from_millis(20),
         queue_bytes_max: 4 << 20,
@@ -232,12 +233,43 @@ async fn an_idle_connection_is_closed_and_opened_again() {
         pool.send(&to, &urgent(serial, 1));
         let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
         stream.write_all(&Preamble::new(ServerId(2), "dc1").encode()).await.unwrap();
+        stream.write_all(&[0]).await.unwrap();
         let mut bytes = BytesMut::from(&read_all(&mut stream).await[..]);
         assert!(matches!(Preamble::take(&mut bytes), Ok(Some(_))));
         let payload = frame::take(&mut bytes, 1_000).unwrap().unwrap();
         assert_eq!(Wire::decode(payload), Ok(urgent(serial, 1)));
         assert!(bytes.is_empty());
     }
+}
+
+/// As after a partition, or with a listener that was stopped: the connection is there, and nothing
+/// arrives.
+#[tokio::test]
+async fn a_connection_without_a_pulse_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut pool, _) = pool(hasty());
+    let to = address(silent.local_addr().unwrap());
+    let mut streams = Vec::new();
+    for serial in 0..3 {
+        pool.send(&to, &urgent(serial, 1));
+        let (mut stream, _) = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+        stream.write_all(&Preamble::new(ServerId(2), "dc1").encode()).await.unwrap();
+        assert!(!read_all(&mut stream).await.is_empty());
+        streams.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_a_pulse_stays() {
+    let mut there = Listening::start(Limits { connections_max: 1, ..hasty() }).await;
+    let (mut pool, _) = pool(hasty());
+    // The last of them is followed by silence, and by a pulse nevertheless.
+    for serial in 0..20 {
+        pool.send(&there.address(), &urgent(serial, 10));
+        there.hear(1).await;
+        tokio::time::sleep(Duration::from_millis(serial * 5)).await;
+    }
+    assert_eq!(there.rpc.counts().crowded.get(), 0, "it dialed again");
 }
 
 #[tokio::test]
@@ -299,7 +331,7 @@ async fn unknown_messages_are_skipped_and_broken_frames_end_the_connection() {
     let mut answer = BytesMut::from(&read_all(&mut stream).await[..]);
     let preamble = Preamble::take(&mut answer).unwrap().unwrap();
     assert_eq!(preamble.server, ServerId(2));
-    assert!(answer.is_empty(), "a listener says nothing but its preamble");
+    assert_eq!(&answer[..], [0], "a listener says nothing else, but that bytes arrive");
     assert!(there.heard.try_recv().is_err());
 }
 

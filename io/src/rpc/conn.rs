@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
@@ -87,25 +88,24 @@ impl<N: Net> Conn<N> {
 
     /// Find the peer, connect to it and exchange preambles.
     async fn connect(&self) -> Result<N::Stream, HandshakeError> {
-        let Limits { connect_max, handshake_max, .. } = self.rpc.0.limits;
-        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let dialed = timeout(connect_max, self.dial()).await;
-        let mut stream = dialed.map_err(late)??;
+        let mut stream = self.dial().await?;
         let ours = &self.rpc.0.ours;
         let exchange = async {
             stream.write_all(&ours.encode()).await?;
             Preamble::read(&mut stream, &mut BytesMut::new()).await
         };
-        let theirs = timeout(handshake_max, exchange).await.map_err(late)??;
+        let theirs = timeout(self.rpc.0.limits.silence_max, exchange).await.map_err(late)??;
         let version = ours.agree(&theirs)?;
         debug!(target: "rpc", peer = %self.address, server = %theirs.server.0, version, "connected");
         Ok(stream)
     }
 
     async fn dial(&self) -> io::Result<N::Stream> {
+        let Limits { resolve_max, connect_max, .. } = self.rpc.0.limits;
+        let found = timeout(resolve_max, self.net.resolve(&self.address)).await;
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for addr in self.net.resolve(&self.address).await? {
-            match self.net.connect(addr).await {
+        for addr in found.map_err(late)?? {
+            match timeout(connect_max, self.net.connect(addr)).await.map_err(late).flatten() {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }
@@ -117,24 +117,30 @@ impl<N: Net> Conn<N> {
     async fn carry(&mut self, mut stream: N::Stream) -> Ended {
         let limits = self.rpc.0.limits;
         let mut out = BytesMut::new();
+        // When the last bytes were written, and the first that no pulse has followed.
+        let (mut written, mut unfelt) = (Instant::now(), None);
         loop {
             while self.fill(&mut out) {
-                if let Err(error) = write(&mut stream, &mut out, limits.write_max).await {
+                if let Err(error) = write(&mut stream, &mut out, limits.silence_max).await {
                     return Ended::Broken(error);
                 }
+                written = Instant::now();
+                unfelt = unfelt.or(Some(written));
             }
             // A long message was an exception: its room is not kept.
             if limits.write_len_max * 2 < out.capacity() {
                 out = BytesMut::new();
             }
-            let mut nothing = [0];
+            let deadline =
+                unfelt.map_or(written + limits.idle_max, |since| since + limits.silence_max);
+            let mut pulses = [0; 16];
             tokio::select! {
                 biased;
-                read = stream.read(&mut nothing) => return Ended::Broken(match read {
-                    Ok(0) => io::ErrorKind::UnexpectedEof.into(),
-                    Ok(_) => io::Error::other("the listener speaks out of turn"),
-                    Err(error) => error,
-                }),
+                read = stream.read(&mut pulses) => match read {
+                    Ok(0) => return Ended::Broken(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) => unfelt = None,
+                    Err(error) => return Ended::Broken(error),
+                },
                 message = self.queue.recv() => match message {
                     Some(message) => self.waiting.push_back(message),
                     None => {
@@ -143,7 +149,10 @@ impl<N: Net> Conn<N> {
                         return Ended::Done;
                     }
                 },
-                () = sleep(limits.idle_max) => return Ended::Idle,
+                () = sleep_until(deadline) => return match unfelt {
+                    Some(_) => Ended::Broken(io::ErrorKind::TimedOut.into()),
+                    None => Ended::Idle,
+                },
             }
         }
     }
@@ -211,6 +220,10 @@ impl<N: Net> Conn<N> {
     }
 }
 
+fn late(_: Elapsed) -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
 /// Write all of `out`, as long as the other side takes something now and then.
 async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
@@ -220,7 +233,7 @@ async fn write(
     while out.has_remaining() {
         match timeout(patience, stream.write_buf(out)).await {
             Ok(written) => _ = written?,
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(elapsed) => return Err(late(elapsed)),
         }
     }
     out.clear();

@@ -5,7 +5,7 @@
 //!                           one for each address and lane    one for each connection
 //! ```
 //!
-//! Who has something to say dials, and only writes; an answer comes back over the other side's own
+//! Who has something to say dials, and speaks; an answer comes back over the other side's own
 //! connection. So a message may be lost, doubled or late, and nothing here waits for an answer:
 //! whoever needs one has a deadline of its own. There are two connections to a peer, one for each
 //! [`Lane`](tribune_core::wire::Lane), so that a long answer delays no heartbeat.
@@ -14,9 +14,10 @@
 //!
 //! ```text
 //!   connection := preamble frame*            the dialer
-//!               | preamble                   the listener, once, after it has read the dialer's
+//!               | preamble pulse*            the listener, once it has read the dialer's
 //!   preamble   := magic:8 frame              of at most 4 KiB
 //!   frame      := len:u32 crc:u32 payload    little endian; `len` counts the payload
+//!   pulse      := byte                       of any value
 //! ```
 //!
 //! The magic is `tribrpc` and a line feed. `crc` is the CRC-32 (IEEE 802.3) of the four bytes of
@@ -31,6 +32,11 @@
 //!
 //! Both sides go on with the lower of the two newest versions. If one of them does not speak it, or
 //! the datacenters differ, both close and say so in their logs; so it is if the magic is wrong.
+//!
+//! A pulse says that bytes arrived since the last one; there are at most four in a second. A dialer
+//! that has written and feels none for [`Limits::silence_max`] gives the connection up and dials
+//! again. Without that, it would go on filling a connection whose other end is gone, or wait for TCP,
+//! which after a partition takes its time.
 //!
 //! # Damage and malice
 //!
@@ -49,6 +55,8 @@ pub mod frame;
 mod pool;
 pub mod preamble;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,12 +107,17 @@ pub struct Limits {
     pub frame_len_max: usize,
     /// How long a message may wait for a connection. Then it is dropped.
     pub age_max: Duration,
-    /// How long finding and dialing a peer may take.
+    /// How long it may take to find out where a peer is.
+    pub resolve_max: Duration,
+    /// How long dialing a peer may take.
     pub connect_max: Duration,
-    /// How long the exchange of preambles may take.
+    /// How long somebody who has connected may take to introduce itself.
     pub handshake_max: Duration,
-    /// How long a peer may take no byte at all.
-    pub write_max: Duration,
+    /// How long a peer may take no byte at all, or give no sign that it took one.
+    pub silence_max: Duration,
+    /// The shortest time between two signs that bytes arrive. Much less than `silence_max`, which
+    /// may be another server's.
+    pub pulse_interval: Duration,
     /// How long a connection may have nothing to carry. Listeners wait twice as long.
     pub idle_max: Duration,
     /// The longest pause after the first failure to connect, and twice the shortest. It doubles
@@ -126,10 +139,12 @@ impl Default for Limits {
             write_len_max: 256 << 10,
             frame_len_max: 128 << 20,
             age_max: Duration::from_secs(2),
-            connect_max: Duration::from_secs(2),
+            resolve_max: Duration::from_secs(5),
+            connect_max: Duration::from_secs(1),
             handshake_max: Duration::from_secs(5),
-            write_max: Duration::from_secs(5),
-            idle_max: Duration::from_secs(60),
+            silence_max: Duration::from_secs(2),
+            pulse_interval: Duration::from_millis(250),
+            idle_max: Duration::from_secs(15),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(1),
             connections_per_address_max: 100,

@@ -1,12 +1,13 @@
 //! The listening side: connections in, messages out.
 
+use std::io;
 use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 use tribune_base::id::ServerId;
 use tribune_base::time::Duration;
@@ -45,6 +46,8 @@ enum Ended {
     Idle,
     #[error("nobody listens any more")]
     Deaf,
+    #[error(transparent)]
+    Io(#[from] io::Error),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     #[error(transparent)]
@@ -100,6 +103,7 @@ impl Server {
             Ended::Closed
             | Ended::Idle
             | Ended::Deaf
+            | Ended::Io(_)
             | Ended::Handshake(HandshakeError::Io(_) | HandshakeError::Unfit(Unfit::Oneself)) => {
                 debug!(target: "rpc", %ip, "connection ended: {ended}");
             }
@@ -118,16 +122,28 @@ impl Server {
         let mut buffer = BytesMut::with_capacity(READ_LEN);
         let greeted = timeout(limits.handshake_max, self.greet(&mut stream, &mut buffer)).await;
         let from = greeted.map_err(|_| Ended::Idle)??;
+        // When the dialer is to feel that its bytes arrive, if any have.
+        let (mut due, mut rested) = (None, Instant::now());
         loop {
             let messages = self.decode(&mut buffer, from)?;
             if !messages.is_empty() {
+                due = due.or(Some(rested));
                 let heard = Heard { from, messages };
                 self.heard.send(heard).await.map_err(|_| Ended::Deaf)?;
             }
+            let now = Instant::now();
+            if due.is_some_and(|it| it <= now) {
+                stream.write_all(&[0]).await?;
+                (due, rested) = (None, now + limits.pulse_interval);
+            }
             buffer.reserve(READ_LEN);
-            let read = timeout(limits.idle_max * 2, stream.read_buf(&mut buffer)).await;
-            if read.map_err(|_| Ended::Idle)?.map_err(HandshakeError::Io)? == 0 {
-                return Err(Ended::Closed);
+            let wake = due.unwrap_or(now + limits.idle_max * 2);
+            match timeout_at(wake, stream.read_buf(&mut buffer)).await {
+                Ok(Err(error)) => return Err(error.into()),
+                Ok(Ok(0)) => return Err(Ended::Closed),
+                Ok(Ok(_)) => due = due.or(Some(rested)),
+                Err(_) if due.is_some() => {}
+                Err(_) => return Err(Ended::Idle),
             }
         }
     }

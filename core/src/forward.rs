@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use tribune_agent::{SyncFailed, SyncId};
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{self, Plan, Write};
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
@@ -17,7 +18,7 @@ use tribune_state::{Command, Outcome};
 
 use crate::apply::Envelope;
 use crate::node::Node;
-use crate::request::{Held, Pending, Proposer, RequestId};
+use crate::request::{Held, Pending, Proposer, Question, RequestId};
 use crate::wire::{Proposal, Proposed, Rejected, Wire};
 
 /// What was handed to the leader and has not come back, and what was handed to this one.
@@ -28,7 +29,7 @@ pub(crate) struct Forwards {
     /// Who waits, and for whom.
     waiting: BTreeMap<u64, Handed>,
     /// Questions of clients, and who was asked.
-    asked: BTreeMap<u64, (ServerId, RequestId)>,
+    asked: BTreeMap<u64, Asked>,
     /// Proposals that leave together.
     outbox: BTreeMap<ServerId, Vec<Proposal>>,
     /// Results that leave together.
@@ -46,6 +47,14 @@ struct Handed {
     proposer: Proposer,
     /// When its fate is unknown. Clients have deadlines of their own.
     deadline: Instant,
+}
+
+/// A question that the leader was asked.
+#[derive(Debug)]
+struct Asked {
+    of: ServerId,
+    id: RequestId,
+    question: Question,
 }
 
 impl Forwards {
@@ -97,16 +106,11 @@ impl Node {
     }
 
     /// Have a client's question answered by `leader`.
-    pub(crate) fn forward_question(
-        &mut self,
-        leader: ServerId,
-        id: RequestId,
-        request: OwnedRequest,
-    ) {
+    pub(crate) fn forward_question(&mut self, leader: ServerId, id: RequestId, question: Question) {
         let serial = self.forwards.serial();
-        self.forwards.asked.insert(serial, (leader, id));
         self.ledger.wait(id, Pending::Asked, self.now + self.config.hold_max);
-        self.say(leader, Wire::Ask { serial, request });
+        self.say(leader, Wire::Ask { serial, request: question.request.clone() });
+        self.forwards.asked.insert(serial, Asked { of: leader, id, question });
     }
 
     /// Results have come back.
@@ -168,11 +172,17 @@ impl Node {
     /// An answer has come back.
     pub(crate) fn on_answer(&mut self, from: ServerId, serial: u64, response: Response) {
         let asked = &mut self.forwards.asked;
-        if asked.get(&serial).is_none_or(|(leader, _)| *leader != from) {
+        if asked.get(&serial).is_none_or(|it| it.of != from) {
             return;
         }
-        let Some((_, id)) = asked.remove(&serial) else { return };
-        if self.ledger.take(id).is_some() && !self.was_let_go(id, &response) {
+        let Some(Asked { id, question, .. }) = asked.remove(&serial) else { return };
+        if self.ledger.take(id).is_none() || self.was_let_go(id, &response) {
+            return;
+        }
+        // Not any more, or not yet. Nothing was done, so whoever leads may be asked again.
+        if response == Response::from(Error::NoClusterLeader) {
+            self.hold(id, Held::Operator(question));
+        } else {
             self.reply(id, response);
         }
     }
@@ -193,10 +203,20 @@ impl Node {
                 Proposer::Server { .. } | Proposer::Duty => {}
             }
         }
-        let lost = |_: &u64, it: &mut (ServerId, RequestId)| Some(it.0) != leader;
-        for (_, (_, id)) in self.forwards.asked.extract_if(.., lost).collect::<Vec<_>>() {
-            if self.ledger.take(id).is_some() {
+        // Who was asked to hand over has done so, and is about to say it.
+        let lost = |_: &u64, it: &mut Asked| {
+            let hands_over = matches!(it.question.call, OperatorCall::TransferLeader { .. });
+            Some(it.of) != leader && !hands_over
+        };
+        for (_, asked) in self.forwards.asked.extract_if(.., lost).collect::<Vec<_>>() {
+            let Asked { id, question, .. } = asked;
+            if self.ledger.take(id).is_none() {
+                continue;
+            }
+            if question.call.changes() {
                 self.reply(id, Error::LeadershipLost.into());
+            } else {
+                self.hold(id, Held::Operator(question));
             }
         }
     }
@@ -204,7 +224,7 @@ impl Node {
     /// Give up on what has not come back, and on what nobody waits for any more.
     pub(crate) fn expire_forwards(&mut self) {
         let (now, ledger) = (self.now, &self.ledger);
-        self.forwards.asked.retain(|_, (_, id)| ledger.is_waiting(*id));
+        self.forwards.asked.retain(|_, it| ledger.is_waiting(it.id));
         let over = |_: &u64, it: &mut Handed| match it.proposer {
             Proposer::Client(id) => !ledger.is_waiting(id),
             Proposer::Sync(_) | Proposer::Server { .. } | Proposer::Duty => it.deadline <= now,

@@ -1,11 +1,12 @@
 //! Going: so that those who stay notice as little as possible.
 
 use tribune_api::http::{Method, OwnedRequest, Response};
+use tribune_api::operator::{OperatorCall, PeerName};
 use tribune_base::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::output::Output;
-use crate::request::{Pending, RequestId};
+use crate::request::{Pending, Question, RequestId};
 
 /// A server on its way out.
 #[derive(Debug)]
@@ -111,7 +112,9 @@ impl Node {
             body: bytes::Bytes::new(),
         };
         let id = self.own_request();
-        self.forward_question(leader, id, request);
+        let call = OperatorCall::RemovePeer(PeerName::Id(self.raft.id()));
+        let hold_until = self.now + LEAVE_STEP;
+        self.forward_question(leader, id, Question { call, request, hold_until });
         if let Some(leave) = &mut self.leave {
             leave.question = Some(id);
         }

@@ -23,7 +23,7 @@ use crate::input::{Call, Input};
 use crate::leader::Reign;
 use crate::leave::Leave;
 use crate::output::Output;
-use crate::request::{Held, Ledger, Pending, RequestId};
+use crate::request::{Held, Ledger, Pending, Question, RequestId};
 use crate::roster::Roster;
 use crate::view::{Shown, View};
 use crate::wire::Wire;
@@ -330,8 +330,10 @@ impl Node {
             Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
-            // Nobody gathers what this asks for yet.
-            Call::Operator { call, request } => self.operate(id, call, request),
+            Call::Operator { call, request } => {
+                let hold_until = self.now + self.config.hold_max;
+                self.operate(id, Question { call, request, hold_until });
+            }
         }
     }
 
@@ -350,7 +352,8 @@ impl Node {
     pub(crate) fn hold(&mut self, id: RequestId, held: Held) {
         let deadline = match &held {
             Held::Read(waiting) => waiting.hold_until,
-            Held::Write(_) | Held::Operator { .. } => self.now + self.config.hold_max,
+            Held::Operator(question) => question.hold_until,
+            Held::Write(_) => self.now + self.config.hold_max,
         };
         self.ledger.wait(id, Pending::Leader(held), deadline);
         // Somebody is said to lead, and could not help: nobody will say when to try again.
@@ -366,9 +369,7 @@ impl Node {
             match self.ledger.take(id) {
                 Some(Pending::Leader(Held::Write(write))) => self.try_write(id, write),
                 Some(Pending::Leader(Held::Read(waiting))) => self.try_read(id, waiting),
-                Some(Pending::Leader(Held::Operator { call, request })) => {
-                    self.operate(id, call, request);
-                }
+                Some(Pending::Leader(Held::Operator(question))) => self.operate(id, question),
                 other => unreachable!("{id:?} waited for a leader, and now for {other:?}"),
             }
         }

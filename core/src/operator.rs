@@ -1,7 +1,6 @@
 //! What operators ask about the servers, and what they want done.
 
 use tribune_api::error::Error;
-use tribune_api::http::OwnedRequest;
 use tribune_api::operator::{
     self, Health, OperatorCall, PeerName, SerfStatus, Server, ServerHealth,
 };
@@ -13,17 +12,17 @@ use crate::event::Event;
 use crate::leader::Seen;
 use crate::node::Node;
 use crate::output::Output;
-use crate::request::{Held, Pending, RequestId};
+use crate::request::{Held, Pending, Question, RequestId};
 
 impl Node {
     /// An operator asks, or wants something done.
-    pub(crate) fn operate(&mut self, id: RequestId, call: OperatorCall, request: OwnedRequest) {
-        if !call.needs_leader() || self.leads() {
-            self.perform(id, None, call);
+    pub(crate) fn operate(&mut self, id: RequestId, question: Question) {
+        if !question.call.needs_leader() || self.leads() {
+            self.perform(id, None, question.call);
         } else if let Some(leader) = self.other_leader() {
-            self.forward_question(leader, id, request);
+            self.forward_question(leader, id, question);
         } else {
-            self.hold(id, Held::Operator { call, request });
+            self.hold(id, Held::Operator(question));
         }
     }
 

@@ -65,7 +65,18 @@ pub(crate) enum Pending {
 pub(crate) enum Held {
     Write(Write),
     Read(Waiting),
-    Operator { call: OperatorCall, request: OwnedRequest },
+    Operator(Question),
+}
+
+/// A question about the servers, on its way to whoever leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// What is wanted.
+    pub(crate) call: OperatorCall,
+    /// As it came.
+    pub(crate) request: OwnedRequest,
+    /// Until when somebody may be found who leads.
+    pub(crate) hold_until: Instant,
 }
 
 /// A read on its way through the node.

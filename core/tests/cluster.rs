@@ -5,6 +5,8 @@
 mod world;
 
 use tribune_api::agent::AgentCall;
+use tribune_api::http::Method;
+use tribune_base::id::NodeId;
 use tribune_base::time::Duration;
 use world::{World, key, kv_get, kv_set};
 
@@ -242,4 +244,51 @@ fn what_is_registered_at_a_follower_is_in_the_catalog_before_its_agent_says_so()
         world.run(Duration::from_millis(10));
         assert!(String::from_utf8_lossy(&world.reply(read).body).contains("web"), "{name}");
     }
+}
+
+#[test]
+fn leadership_is_handed_over_wherever_an_operator_says_so() {
+    const TRANSFER: &str = "/v1/operator/raft/transfer-leader";
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    // At the leader; at a follower that does not get it; at the one that does.
+    for (at, to) in [(0, None), (1, Some(2)), (1, Some(1))] {
+        let leader = world.leader().unwrap();
+        let names = world.names();
+        let others = names.iter().filter(|it| **it != leader);
+        let servers: Vec<_> = std::iter::once(&leader).chain(others).collect();
+        let target = match to {
+            Some(to) => format!("{TRANSFER}?id={}", NodeId::from(world.id(servers[to]))),
+            None => TRANSFER.to_owned(),
+        };
+        let answer = world.operate(servers[at], Method::Put, &target);
+        world.run(Duration::from_millis(500));
+        let answer = world.reply(answer);
+        assert_eq!((answer.status, &answer.body[..]), (200, &br#"{"Success":true}"#[..]));
+        let now = world.leader().unwrap();
+        assert_ne!(now, leader);
+        assert!(to.is_none_or(|it| *servers[it] == now), "{to:?}");
+    }
+    let own = NodeId::from(world.id(&world.leader().unwrap()));
+    let answer = world.operate("n1", Method::Put, &format!("{TRANSFER}?id={own}"));
+    world.run(Duration::from_millis(500));
+    let answer = world.reply(answer);
+    let text = "there is no such other voter to transfer leadership to";
+    assert_eq!((answer.status, &answer.body[..]), (500, text.as_bytes()));
+}
+
+#[test]
+fn a_question_about_the_servers_finds_the_next_leader() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    world.stop(&world.leader().unwrap());
+    // The leader it is handed to is gone, and nobody knows yet.
+    let answer = world.operate(&follower, Method::Get, "/v1/operator/raft/configuration");
+    world.run(Duration::from_secs(4));
+    let answer = world.reply(answer);
+    assert_eq!(answer.status, 200);
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(text.matches("\"Voter\":true").count(), 3, "{text}");
+    assert_eq!(text.matches("\"Leader\":true").count(), 1, "{text}");
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
-use tribune_api::http::{Content, Response};
-use tribune_api::plan::{Consistency, Context, Query, Read, Selection, Write, WriteAnswer};
+use tribune_api::http::{Content, Method, OwnedRequest, Response};
+use tribune_api::plan::{
+    self, Consistency, Context, Plan, Query, Read, Selection, Write, WriteAnswer,
+};
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Call, Config, Input, Node, Output, RequestId, Restored, Wire};
@@ -194,6 +196,16 @@ impl World {
         let json = format!(r#"{{"Name":"{service}","Port":80}}"#);
         let definition = Box::new(ServiceDefinition::from_json(json.as_bytes()).unwrap());
         self.agent(name, AgentCall::RegisterService { definition, replace_checks: false })
+    }
+
+    /// What an operator asks of a server, as it came over HTTP.
+    pub fn operate(&mut self, name: &str, method: Method, target: &str) -> (String, RequestId) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let request = OwnedRequest { method, path, query, token: None, body: Bytes::new() };
+        let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
+        let Plan::Operator(call) = plan else { panic!("{target} is not about the servers") };
+        self.call(name, Call::Operator { call, request })
     }
 
     fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {

@@ -93,10 +93,12 @@ impl Node {
         let snapshot = snapshot.unwrap_or_default();
         let (log, disk) = recover(hard_state, &snapshot, entries);
         assert!(log.last().term <= hard_state.term, "the log is ahead of its term");
+        let mut rng = Rng::stream(seed, "raft");
+        let reads = Reads::numbered(rng.draw() >> 3);
         let mut this = Self {
             id,
             config,
-            rng: Rng::stream(seed, "raft"),
+            rng,
             now,
             hard_state,
             log,
@@ -107,7 +109,7 @@ impl Node {
             loyalty: (!fresh).then_some(Loyalty::unknown(now, hard_state.term)),
             agreed: Index(0),
             disk,
-            reads: Reads::default(),
+            reads,
             snapshot,
             taking: None,
             receiving: None,

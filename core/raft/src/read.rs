@@ -24,7 +24,8 @@ pub(crate) struct Reads {
     batch: Option<Batch>,
     /// On a follower: those that the leader was asked for, by the number of the question.
     asked: BTreeMap<u64, Asked>,
-    /// The last number used.
+    /// The last number used. An answer to a question of an earlier life may still be on its way,
+    /// so a server does not begin with the same one again.
     last_asked: u64,
 }
 
@@ -51,6 +52,11 @@ struct Asked {
 }
 
 impl Reads {
+    /// No reads yet, for a server whose questions are numbered from `first` on.
+    pub(crate) fn numbered(first: u64) -> Self {
+        Self { last_asked: first, ..Self::default() }
+    }
+
     /// When the oldest question to the leader expires.
     pub(crate) fn deadline(&self) -> Instant {
         self.asked.values().next().map_or(Instant::NEVER, |it| it.deadline)

@@ -205,13 +205,13 @@ impl Node {
         let Some(Progress { state: State::Snapshot(sending), .. }) = self.heard(from) else {
             return;
         };
-        if sending.meta.last != last || sending.asked < offset {
+        if sending.meta.last != last {
             return;
         }
-        // Less than before: the peer has restarted, and its file is gone.
-        if offset < sending.acked {
-            sending.asked = offset;
-        }
+        // Less than before: the peer has restarted, and its file is gone. More than was asked for:
+        // it has that since we led before.
+        let restarted = offset < sending.acked;
+        sending.asked = if restarted { offset } else { sending.asked.max(offset) };
         sending.acked = offset;
         sending.moved = now;
     }

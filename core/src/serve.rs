@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tribune_api::plan::{Consistency, Query, Read};
+use tribune_base::bug;
 use tribune_base::id::Index;
 use tribune_base::time::Instant;
 use tribune_raft::ReadId;
@@ -151,7 +152,7 @@ impl Node {
     pub(crate) fn unchanged(&mut self, ids: Vec<RequestId>, index: Index) {
         for id in ids {
             let Some(Pending::Rendering(mut waiting)) = self.ledger.take(id) else { continue };
-            waiting.read.min_index = index;
+            waiting.read.min_index = if bug!(K07) { self.store.index() } else { index };
             if waiting.patience <= self.now {
                 self.serve([(id, waiting)], true);
             } else {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bug;
 pub mod codec;
 pub mod duration;
 pub mod hash;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::codec::{DecodeError, Reader, Writer};
 use tribune_base::id::ServerId;
 
@@ -68,8 +69,8 @@ impl Configuration {
 
     /// The greatest value that every majority needed has reached.
     pub fn agreed<T: Copy + Default + Ord>(&self, reached: impl Fn(ServerId) -> T) -> T {
-        let incoming = quorum::committed(self.voters.keys().map(|id| reached(*id)));
-        if !self.is_joint() {
+        let incoming = quorum::committed(self.counted().map(|id| reached(*id)));
+        if !self.is_joint() || bug!(M03) {
             return incoming;
         }
         incoming.min(quorum::committed(self.outgoing.keys().map(|id| reached(*id))))
@@ -77,18 +78,22 @@ impl Configuration {
 
     /// How a ballot among the voters stands.
     pub fn tally(&self, votes: &BTreeMap<ServerId, bool>) -> Tally {
-        let of = |group: &BTreeMap<ServerId, String>| {
-            quorum::tally(group.keys().map(|id| votes.get(id).copied()))
-        };
-        let incoming = of(&self.voters);
-        if !self.is_joint() {
+        let incoming = quorum::tally(self.counted().map(|id| votes.get(id).copied()));
+        if !self.is_joint() || bug!(M03) {
             return incoming;
         }
-        match (incoming, of(&self.outgoing)) {
+        let outgoing = quorum::tally(self.outgoing.keys().map(|id| votes.get(id).copied()));
+        match (incoming, outgoing) {
             (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
             (Tally::Won, Tally::Won) => Tally::Won,
             (Tally::Open, _) | (_, Tally::Open) => Tally::Open,
         }
+    }
+
+    /// Who makes up the incoming majority.
+    fn counted(&self) -> impl Iterator<Item = &ServerId> {
+        let planted = self.non_voters.keys().filter(|_| bug!(M07));
+        self.voters.keys().chain(planted)
     }
 
     /// Its bytes: three lists of (1: id, 2: address), tagged 1 to 3.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
 
@@ -110,7 +111,7 @@ impl Disk {
         self.in_flight.push_back(Write { seq: self.issued, reach: last, issued_at: now });
         Some(Persist {
             seq: self.issued,
-            hard_state: changed.then_some(hard_state),
+            hard_state: (changed && !bug!(R03)).then_some(hard_state),
             truncate_from: self.truncate_from.take(),
             entries,
         })

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId, Term};
-use tribune_base::time::Instant;
+use tribune_base::time::{Duration, Instant};
 
 use crate::message::{Appended, Message};
 use crate::node::{Node, Part};
-use crate::output::HardState;
+use crate::output::{HardState, PersistSeq};
 use crate::quorum::Tally;
 
 /// What a server owes a leader it has heard: no vote against it for an election timeout.
@@ -47,7 +48,7 @@ impl Node {
         assert!(self.hard_state.term <= term, "terms went backwards");
         if self.hard_state.term < term {
             self.hard_state.term = term;
-            self.hard_state.vote = None;
+            self.hard_state.vote = self.hard_state.vote.filter(|_| bug!(R09));
             self.agreed = Index(0);
         }
         if let Part::Leader(leader) = &self.part {
@@ -72,7 +73,7 @@ impl Node {
 
     /// Nobody leads, it seems. Ask whether the others think so, too, before disturbing them.
     pub(crate) fn on_impatience(&mut self) {
-        if self.configuration().is_lone_voter(self.id) {
+        if self.configuration().is_lone_voter(self.id) || bug!(M08) {
             // Our vote is all that is needed, and it may be on its way to a slow disk: another
             // campaign would only make it wait for another write.
             if matches!(self.part, Part::Candidate { .. }) {
@@ -82,6 +83,9 @@ impl Node {
         }
         self.lose_reads();
         self.restart_patience();
+        if bug!(R28) {
+            self.hard_state = HardState { term: self.hard_state.term.next(), vote: None };
+        }
         self.part = Part::PreCandidate { votes: BTreeMap::new() };
         self.announce();
         let (term, last_log) = (self.hard_state.term, self.log.last());
@@ -109,8 +113,11 @@ impl Node {
 
     pub(crate) fn on_request_pre_vote(&mut self, from: ServerId, asked: Term, last_log: LogId) {
         let term = self.hard_state.term;
-        let granted =
-            term <= asked && !self.is_bound(asked.next(), None) && self.log.last() <= last_log;
+        let free = !self.is_bound(asked.next(), None) || bug!(R29);
+        let granted = term <= asked && free && self.is_complete(last_log);
+        if granted && bug!(R26) {
+            self.loyalty = Some(Loyalty::renewed(self.loyalty, self.now, term, None));
+        }
         self.send(from, Message::RequestPreVoteResponse { term, asked, granted });
     }
 
@@ -136,22 +143,42 @@ impl Node {
         transfer: Option<u64>,
     ) {
         let HardState { term, vote } = self.hard_state;
-        let unpromised = vote.is_none_or(|it| it == from);
+        let unpromised = vote.is_none_or(|it| it == from || bug!(R07) && it != self.id);
         let free = self.leader().is_none() && !self.is_bound(term, transfer);
-        // Only a log at least as complete as ours may lead: that is what keeps every committed
-        // entry in every future leader (paper, section 5.4.1).
-        let granted = unpromised && free && self.log.last() <= last_log;
-        if granted {
+        let standing = matches!(self.part, Part::Candidate { .. }) && bug!(R08);
+        let granted = (unpromised && free || standing) && self.is_complete(last_log);
+        if granted && !standing {
             self.hard_state.vote = Some(from);
-            self.restart_patience();
+            if !bug!(R24) {
+                self.restart_patience();
+            }
             self.become_follower(term, None);
         }
-        self.send(from, Message::RequestVoteResponse { term, granted });
+        let promise = self.disk.promise(self.hard_state);
+        let seq = if bug!(R02) { PersistSeq::default() } else { promise };
+        self.send_after(seq, from, Message::RequestVoteResponse { term, granted });
+    }
+
+    /// Whether somebody whose log ends with `last_log` may lead. Only a log at least as complete
+    /// as ours: that is what keeps every committed entry in every future leader (paper, section
+    /// 5.4.1).
+    fn is_complete(&self, last_log: LogId) -> bool {
+        let own = self.log.last();
+        if bug!(R44) {
+            return (own.index, own.term) <= (last_log.index, last_log.term);
+        }
+        let longer = bug!(R05) && own.index <= last_log.index;
+        let newer = bug!(R06) && own.term <= last_log.term;
+        own <= last_log || longer || newer || bug!(R04)
     }
 
     pub(crate) fn on_vote(&mut self, from: ServerId, granted: bool) {
         let term = self.hard_state.term;
         let Part::Candidate { votes } = &mut self.part else { return };
+        if bug!(R10) && votes.contains_key(&from) {
+            let silent = self.log.configuration().members().find(|it| !votes.contains_key(it));
+            votes.extend(silent.map(|it| (it, granted)));
+        }
         votes.insert(from, granted);
         match self.log.configuration().tally(votes) {
             Tally::Won => self.become_leader(),
@@ -185,7 +212,7 @@ impl Node {
             // The leader itself may want the election; unless it has changed its mind since and
             // answers reads again, trusting in our loyalty.
             let changed = |wish| it.term.next() == term && wish < it.abandoned;
-            recent && transfer.is_none_or(changed)
+            recent && transfer.is_none_or(changed) && !bug!(M08)
         })
     }
 
@@ -231,7 +258,8 @@ impl Node {
     /// wait for it when a leader dies.
     pub(crate) fn restart_patience(&mut self) {
         let timeout = self.config.election_timeout;
-        self.deadline = self.now + timeout + self.rng.up_to(timeout / 2);
+        let spread = if bug!(R27) { Duration::ZERO } else { timeout / 2 };
+        self.deadline = self.now + timeout + self.rng.up_to(spread);
     }
 
     fn other_voters(&self) -> Vec<ServerId> {

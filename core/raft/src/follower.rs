@@ -1,5 +1,6 @@
 //! What a server does for its leader: keep the log, confirm that the leader leads.
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId, Term};
 
 use crate::election::Loyalty;
@@ -15,7 +16,9 @@ impl Node {
         self.become_follower(term, Some(leader));
         self.leader_contact = Some(self.now);
         self.loyalty = Some(Loyalty::renewed(self.loyalty, self.now, term, abandoned));
-        self.restart_patience();
+        if !bug!(R25) {
+            self.restart_patience();
+        }
     }
 
     pub(crate) fn on_append(
@@ -31,10 +34,15 @@ impl Node {
         // What is committed here is part of every later leader's log (Leader Completeness), so
         // there is nothing to compare, even if it is forgotten already.
         let known = self.log.term(prev_log.index);
-        if self.commit < prev_log.index && known != Some(prev_log.term) {
+        let agrees = known == Some(prev_log.term) || bug!(R14) && known.is_some();
+        if self.commit < prev_log.index && !agrees {
             let hint = self.log.last_at_most(prev_log.index, prev_log.term);
             let result = Appended::Conflict { prev: prev_log.index, hint };
             return self.send(from, Message::AppendEntriesResponse { term, result });
+        }
+        if bug!(R12) && self.log.base().index <= prev_log.index {
+            self.log.truncate(prev_log.index.next());
+            self.disk.truncate(prev_log.index.next());
         }
         for entry in entries {
             self.accept(entry);
@@ -42,7 +50,8 @@ impl Node {
         // Not the end of our log: beyond what the message reaches, the leader may have others.
         let reach = reach.max(self.commit);
         self.agreed = self.agreed.max(reach);
-        let seq = self.disk.reach(reach, self.hard_state);
+        let durable = self.disk.reach(reach, self.hard_state);
+        let seq = if bug!(R23) { self.disk.promise(self.hard_state) } else { durable };
         let result = Appended::Matched(reach);
         self.send_after(seq, from, Message::AppendEntriesResponse { term, result });
         self.commit_to(leader_commit.min(reach));
@@ -57,8 +66,12 @@ impl Node {
         }
         if index <= self.log.last().index {
             assert!(self.commit < index, "a leader disagrees about {index}, which is committed");
+            let last = self.log.last().index;
+            let kept = bug!(R13).then(|| self.log.range(index.next(), last)).unwrap_or_default();
             self.log.truncate(index);
             self.disk.truncate(index);
+            self.log.append(entry);
+            return kept.into_iter().for_each(|it| self.log.append(it));
         }
         self.log.append(entry);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, Term};
 
 use crate::configuration::Configuration;
@@ -32,11 +33,13 @@ struct Slot {
 impl Log {
     /// The log after a snapshot.
     pub(crate) fn after(snapshot: &SnapshotMeta) -> Self {
+        let configuration =
+            if bug!(M05) { Configuration::default() } else { snapshot.configuration.clone() };
         Self {
             base: snapshot.last,
             base_end: 0,
             slots: VecDeque::new(),
-            configurations: vec![(snapshot.last.index, snapshot.configuration.clone())],
+            configurations: vec![(snapshot.last.index, configuration)],
             forced: None,
         }
     }
@@ -52,8 +55,12 @@ impl Log {
         while let Some(entry) = entries.next_if(|it| it.id.index <= snapshot.last.index) {
             this.append(entry);
         }
-        this.configurations = vec![(snapshot.last.index, snapshot.configuration.clone())];
+        this.configurations = Self::after(snapshot).configurations;
         entries.for_each(|it| this.append(it));
+        if bug!(M10) {
+            let first = snapshot.last.index;
+            this.configurations.retain(|(at, it)| *at == first || !it.is_joint());
+        }
         this
     }
 
@@ -75,6 +82,7 @@ impl Log {
         self.slots.truncate((from.0 - self.base.index.0 - 1) as usize);
         while let Some((at, _)) = self.configurations.last()
             && from <= *at
+            && !bug!(M04)
         {
             self.configurations.pop();
         }

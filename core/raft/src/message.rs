@@ -142,6 +142,16 @@ impl Message {
         }
     }
 
+    /// Whether this answers what a leader said.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::AppendEntriesResponse { .. }
+                | Self::HeartbeatResponse { .. }
+                | Self::InstallSnapshotResponse { .. }
+        )
+    }
+
     /// Whether only the leader of its term says this.
     pub const fn is_from_leader(&self) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::rng::Rng;
 use tribune_base::time::Instant;
@@ -93,10 +94,12 @@ impl Node {
         let snapshot = snapshot.unwrap_or_default();
         let (log, disk) = recover(hard_state, &snapshot, entries);
         assert!(log.last().term <= hard_state.term, "the log is ahead of its term");
+        let mut rng = Rng::stream(seed, "raft");
+        let reads = Reads::numbered(rng.draw() >> 3);
         let mut this = Self {
             id,
             config,
-            rng: Rng::stream(seed, "raft"),
+            rng,
             now,
             hard_state,
             log,
@@ -107,7 +110,7 @@ impl Node {
             loyalty: (!fresh).then_some(Loyalty::unknown(now, hard_state.term)),
             agreed: Index(0),
             disk,
-            reads: Reads::default(),
+            reads,
             snapshot,
             taking: None,
             receiving: None,
@@ -162,7 +165,9 @@ impl Node {
             return;
         }
         let newer = own < term && !matches!(message, Message::RequestPreVote { .. });
+        let newer = newer && !(bug!(R16) && self.is_leader() && message.is_answer());
         let older = term < own && !matches!(message, Message::RequestPreVoteResponse { .. });
+        let older = older && !is_mistaken(&message);
         if newer {
             self.become_follower(term, message.is_from_leader().then_some(from));
         } else if older {
@@ -353,6 +358,13 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether a planted bug makes us listen to `message` although its term is over.
+fn is_mistaken(message: &Message) -> bool {
+    bug!(R11) && matches!(message, Message::RequestVoteResponse { .. })
+        || bug!(R15) && matches!(message, Message::AppendEntries { .. })
+        || bug!(R19) && matches!(message, Message::AppendEntriesResponse { .. })
 }
 
 /// What memory and disk hold after a start.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId};
 use tribune_base::time::Instant;
 
@@ -120,7 +121,7 @@ impl Progress {
             self.in_flight_bytes -= it.bytes;
         }
         let news = self.matched < index;
-        self.matched = self.matched.max(index);
+        self.matched = if bug!(R21) { index } else { self.matched.max(index) };
         self.next = self.next.max(self.matched.next());
         let caught_up = match &self.state {
             State::Probe => true,
@@ -167,7 +168,7 @@ impl Progress {
 
     /// Start over after `agreed`.
     fn probe(&mut self, agreed: Index) {
-        self.next = agreed.max(self.matched).next();
+        self.next = if bug!(R43) { agreed } else { agreed.max(self.matched) }.next();
         self.reset(State::Probe);
     }
 
@@ -175,9 +176,12 @@ impl Progress {
         if state == State::Replicate {
             self.next = self.matched.next();
         }
+        let refused = state == State::Probe;
         self.state = state;
-        self.in_flight.clear();
-        self.in_flight_bytes = 0;
+        if !(bug!(R40) && refused) {
+            self.in_flight.clear();
+            self.in_flight_bytes = 0;
+        }
     }
 
     /// How many messages and bytes are without an answer.

@@ -1,11 +1,21 @@
 //! Majority arithmetic.
 
+use tribune_base::bug;
+
 /// The greatest value that a majority has reached; the default if there is nobody.
 pub fn committed<T: Copy + Default + Ord>(reached: impl IntoIterator<Item = T>) -> T {
     let mut reached: Vec<_> = reached.into_iter().collect();
     reached.sort_unstable_by(|a, b| b.cmp(a));
-    // With n servers, the element at n/2 in descending order is reached by n/2 + 1 of them.
-    reached.get(reached.len() / 2).copied().unwrap_or_default()
+    // In descending order, the first one is reached by one, the second by two.
+    reached.get(majority(reached.len()) - 1).copied().unwrap_or_default()
+}
+
+/// How many of `n` are more than half.
+fn majority(n: usize) -> usize {
+    if bug!(R20) || bug!(R20Even) && n.is_multiple_of(2) {
+        return (n / 2).max(1);
+    }
+    n / 2 + 1
 }
 
 /// How a ballot stands.
@@ -30,7 +40,7 @@ pub fn tally(votes: impl IntoIterator<Item = Option<bool>>) -> Tally {
             None => {}
         }
     }
-    let majority = all / 2 + 1;
+    let majority = majority(all);
     if majority <= yes {
         Tally::Won
     } else if all - no < majority {

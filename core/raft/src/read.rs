@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
 
@@ -24,7 +25,8 @@ pub(crate) struct Reads {
     batch: Option<Batch>,
     /// On a follower: those that the leader was asked for, by the number of the question.
     asked: BTreeMap<u64, Asked>,
-    /// The last number used.
+    /// The last number used. An answer to a question of an earlier life may still be on its way,
+    /// so a server does not begin with the same one again.
     last_asked: u64,
 }
 
@@ -51,6 +53,11 @@ struct Asked {
 }
 
 impl Reads {
+    /// No reads yet, for a server whose questions are numbered from `first` on.
+    pub(crate) fn numbered(first: u64) -> Self {
+        Self { last_asked: first, ..Self::default() }
+    }
+
     /// When the oldest question to the leader expires.
     pub(crate) fn deadline(&self) -> Instant {
         self.asked.values().next().map_or(Instant::NEVER, |it| it.deadline)
@@ -84,11 +91,12 @@ impl Node {
             Part::Leader(leader) => {
                 // A new leader has everything that is committed but does not know what that is,
                 // until an entry of its own term is.
-                if self.commit < leader.opened || self.reads.batch.is_some() {
+                let established = leader.opened <= self.commit || bug!(R33);
+                if !established || self.reads.batch.is_some() {
                     return;
                 }
                 let (index, origins) = (self.commit, std::mem::take(&mut self.reads.queued));
-                let round = self.broadcast_heartbeat().serial;
+                let round = self.broadcast_heartbeat().serial - u64::from(bug!(R35));
                 self.reads.batch = Some(Batch { round, index, origins });
                 self.settle_batch();
             }
@@ -135,7 +143,7 @@ impl Node {
     /// On a leader: answer the batch if a quorum has answered its round, or a later one.
     pub(crate) fn settle_batch(&mut self) {
         let (Part::Leader(leader), Some(batch)) = (&self.part, &self.reads.batch) else { return };
-        if self.quorum_round(leader).serial < batch.round {
+        if self.quorum_round(leader).serial < batch.round && !bug!(R34) {
             return;
         }
         let Some(Batch { index, origins, .. }) = self.reads.batch.take() else { return };
@@ -147,7 +155,8 @@ impl Node {
     /// On a follower: answer what the commit index has reached.
     pub(crate) fn settle_reads(&mut self) {
         let commit = self.commit;
-        let ready = |_: &u64, it: &mut Asked| it.index.is_some_and(|index| index <= commit);
+        let ready =
+            |_: &u64, it: &mut Asked| it.index.is_some_and(|index| index <= commit || bug!(R36));
         for (_, Asked { index, reads, .. }) in self.reads.asked.extract_if(.., ready) {
             let index = index.unwrap_or(commit);
             self.outputs.extend(reads.into_iter().map(|id| Output::ReadReady { id, index }));

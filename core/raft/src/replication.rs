@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::message::{Appended, Message, Round};
 use crate::node::{Node, Part};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::quorum;
 use crate::transfer::Transfer;
 
 /// What only a leader knows.
@@ -151,7 +153,9 @@ impl Node {
         if leader.round < round || last < agreed || agreed < matched {
             return;
         }
+        let now = self.now;
         let Some(progress) = self.heard(from) else { return };
+        let round = if bug!(R37) { Round { sent: now, ..round } } else { round };
         progress.acked = progress.acked.max(round);
         let news = progress.matched < matched && progress.on_matched(matched);
         progress.on_agreed(agreed, round.serial);
@@ -174,17 +178,25 @@ impl Node {
     /// Commit what a quorum has on disk, this server's own included.
     pub(crate) fn advance_commit(&mut self) {
         let Part::Leader(leader) = &self.part else { return };
-        let durable = self.disk.durable_index();
-        let index = self.configuration().agreed(|id| {
+        let last = self.log.last().index;
+        let durable = if bug!(R22) { last } else { self.disk.durable_index() };
+        let matched = |id| {
             if id == self.id {
                 durable
             } else {
                 leader.progress.get(&id).map_or(Index(0), |it| it.matched)
             }
-        });
+        };
+        let mut index = self.configuration().agreed(matched);
+        if bug!(M06) && !self.configuration().is_joint() {
+            let voters = self.configuration().voters.keys().filter(|it| **it != self.id);
+            index = quorum::committed(voters.chain([&self.id]).map(|it| matched(*it)));
+        }
         // Only entries of our own term are committed by counting (paper, section 5.4.2): an older
         // one may be on a majority and still be overwritten.
-        if index <= self.commit || self.log.term(index) != Some(self.hard_state.term) {
+        let counted = if bug!(R42) { self.commit.next() } else { index };
+        let current = self.log.term(counted) == Some(self.hard_state.term);
+        if index <= self.commit || !current && !bug!(R01) {
             return;
         }
         self.commit_to(index);
@@ -212,6 +224,14 @@ impl Node {
     fn quorum_deadline(&self, leader: &Leader) -> Instant {
         if self.configuration().is_lone_voter(self.id) {
             return Instant::NEVER;
+        }
+        if bug!(R31) {
+            return Instant::NEVER;
+        }
+        if bug!(R32) {
+            let heard = leader.progress.values().map(|it| it.acked).chain([leader.round]);
+            return quorum::committed(heard).sent.max(leader.elected_at)
+                + self.config.election_timeout;
         }
         self.quorum_round(leader).sent.max(leader.elected_at) + self.config.election_timeout
     }

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Instant;
 
@@ -72,11 +73,17 @@ impl Node {
         {
             return;
         }
+        let commit = if bug!(S03) { commit.prev() } else { commit };
         let Some(term) = self.log.term(commit) else { return };
         let last = LogId::new(term, commit);
         let configuration = self.log.configuration_at(commit).clone();
         self.taking = Some(last);
-        self.outputs.push_back(Output::TakeSnapshot(SnapshotMeta { last, configuration }));
+        let meta = SnapshotMeta { last, configuration };
+        self.outputs.push_back(Output::TakeSnapshot(meta.clone()));
+        if bug!(S05) {
+            self.snapshot = meta;
+            self.forget();
+        }
     }
 
     /// Let go of what the snapshot has, but for some entries that followers who lag a little, or
@@ -205,13 +212,13 @@ impl Node {
         let Some(Progress { state: State::Snapshot(sending), .. }) = self.heard(from) else {
             return;
         };
-        if sending.meta.last != last || sending.asked < offset {
+        if sending.meta.last != last {
             return;
         }
-        // Less than before: the peer has restarted, and its file is gone.
-        if offset < sending.acked {
-            sending.asked = offset;
-        }
+        // Less than before: the peer has restarted, and its file is gone. More than was asked for:
+        // it has that since we led before.
+        let restarted = offset < sending.acked;
+        sending.asked = if restarted { offset } else { sending.asked.max(offset) };
         sending.acked = offset;
         sending.moved = now;
     }
@@ -222,7 +229,8 @@ impl Node {
         let Some(Progress { state: State::Snapshot(sending), .. }) = self.heard(from) else {
             return;
         };
-        if sending.missing || patience <= now.since(sending.moved) {
+        let stuck = patience <= now.since(sending.moved) && !bug!(R41);
+        if sending.missing || stuck {
             sending.missing = false;
             sending.asked = sending.acked;
             sending.moved = now;
@@ -270,18 +278,16 @@ impl Node {
         if self.is_installing() {
             return;
         }
-        if last.index <= self.commit {
+        if last.index <= self.commit && !bug!(S01) {
             return self.confirm_snapshot(from);
         }
-        let resumed =
-            self.receiving.as_ref().is_some_and(|it| it.from == from && it.meta.last == last);
+        let same = |it: &Receiving| it.from == from && (it.meta.last == last || bug!(S04));
+        let resumed = self.receiving.as_ref().is_some_and(same);
         if !resumed && offset == 0 {
             self.begin_receiving(from, meta);
         }
         let term = self.hard_state.term;
-        let receiving =
-            self.receiving.as_mut().filter(|it| it.from == from && it.meta.last == last);
-        let Some(receiving) = receiving else {
+        let Some(receiving) = self.receiving.as_mut().filter(|it| same(it)) else {
             return self.send(from, Message::InstallSnapshotResponse { term, last, offset: 0 });
         };
         if offset != receiving.received || receiving.done {
@@ -341,7 +347,7 @@ impl Node {
         if receiving.installing {
             return;
         }
-        if receiving.meta.last.index <= self.commit {
+        if receiving.meta.last.index <= self.commit && !bug!(S01) {
             // The log was faster.
             self.receiving = None;
         } else if self.disk.remembers(self.hard_state) {
@@ -377,7 +383,8 @@ impl Node {
         let Some(Receiving { meta, .. }) = self.receiving.take() else { return };
         assert_eq!(meta.last, last, "another snapshot was installed");
         assert!(self.commit < last.index, "an older snapshot was installed over newer state");
-        if self.log.contains(last) {
+        let known = self.log.term(last.index);
+        if known == Some(last.term) || known.is_some() && bug!(S02) {
             self.disk.snapshot(last.index);
             self.log.forget(last.index);
         } else {

@@ -1,5 +1,6 @@
 //! What can be seen of a node from outside.
 
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::Instant;
 
@@ -112,14 +113,16 @@ impl Node {
     /// May be in the past.
     pub fn lease_until(&self) -> Option<Instant> {
         let Part::Leader(leader) = &self.part else { return None };
-        if self.commit < leader.opened || leader.transfer.is_some() {
+        let handing_over = leader.transfer.is_some() && !bug!(R38);
+        if self.commit < leader.opened || handing_over {
             return None;
         }
         if self.configuration().is_lone_voter(self.id) {
             return Some(Instant::NEVER);
         }
         let round = self.quorum_round(leader);
-        (leader.lease_floor < round.serial).then(|| round.sent + self.config.lease)
+        let lease = if bug!(R39) { self.config.election_timeout } else { self.config.lease };
+        (leader.lease_floor < round.serial).then(|| round.sent + lease)
     }
 
     /// Since when the oldest write has been on its way to the disk, if one is.

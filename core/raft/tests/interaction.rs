@@ -535,10 +535,10 @@ fn say(message: &Message) -> String {
             )
         }
         Message::TimeoutNow { .. } => format!("TimeoutNow {term}"),
-        Message::ReadIndex { batch, .. } => format!("ReadIndex {term} #{batch}"),
-        Message::ReadIndexResponse { batch, index, .. } => {
+        Message::ReadIndex { .. } => format!("ReadIndex {term}"),
+        Message::ReadIndexResponse { index, .. } => {
             let index = index.map_or_else(|| "-".to_owned(), |it| it.to_string());
-            format!("ReadIndexResponse {term} #{batch} index={index}")
+            format!("ReadIndexResponse {term} index={index}")
         }
         Message::InstallSnapshot { meta, offset, data, done, .. } => {
             let done = if *done { " done" } else { "" };

@@ -11,6 +11,7 @@ use std::cmp;
 use std::ops::Bound;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::id::Index;
 use tribune_base::tree::{Key, Tree};
 
@@ -59,7 +60,7 @@ impl Kv {
                 true
             }
             Command::Cas { key, value, flags, index } => {
-                let holds = self.modify(key) == *index;
+                let holds = self.modify(key) == *index || bug!(K01) && *index == Index(0);
                 if holds {
                     self.set(at, key, value, *flags, touched);
                 }
@@ -185,7 +186,7 @@ impl Kv {
 
     fn set(&mut self, at: Index, key: &[u8], value: &[u8], flags: u64, touched: &mut Vec<Touch>) {
         let old = self.get(key).map(Entry::parts);
-        if old.is_some_and(|it| it.value == value && it.flags == flags) {
+        if old.is_some_and(|it| it.value == value && it.flags == flags) && !bug!(K11) {
             return;
         }
         let new = old.map_or(
@@ -202,7 +203,9 @@ impl Kv {
     fn delete(&mut self, at: Index, key: &[u8], touched: &mut Vec<Touch>) {
         let Some(entry) = self.get(key).cloned() else { return };
         self.rows.remove(key);
-        self.graves.insert(key.into(), at);
+        if !bug!(K10) {
+            self.graves.insert(key.into(), at);
+        }
         touched.push(Touch::Key(entry));
         self.newest = at;
     }
@@ -214,7 +217,9 @@ impl Kv {
         }
         for entry in dead {
             self.rows.remove(entry.key());
-            touched.push(Touch::Key(entry));
+            if !bug!(K08) {
+                touched.push(Touch::Key(entry));
+            }
         }
         for graves in [&mut self.graves, &mut self.tree_graves] {
             let inside: Vec<Key> = graves.prefix(prefix).map(|(key, _)| key.clone()).collect();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::id::Index;
 
 use crate::frame::Kind;
@@ -241,8 +242,10 @@ impl Recovery {
             // What is left over in a segment that was filled up is in nobody's way.
             self.torn = false;
         }
+        let appends = batch.iter().any(|it| matches!(it, Record::Entry(_)));
         for record in batch.drain(..) {
             match record {
+                Record::Truncate { .. } if bug!(W08) && !appends => (),
                 Record::Entry(entry) => self.entries.push(entry),
                 Record::HardState(_) => (),
                 Record::Truncate { from } => self.truncate(from),
@@ -279,6 +282,7 @@ impl Recovery {
             let at = Position { segment: id, offset: (from + n * 8) as u64 };
             if let Some(commit) = Commit::read_sealed(bytes, at)
                 && end < commit.synced
+                && !bug!(W07)
             {
                 self.damage = Some(self.broken(commit.synced, at));
                 return;

@@ -3,7 +3,5 @@
 mod crash_states;
 mod faults;
 
-pub(crate) mod mistake;
-
 mod properties;
 mod workload;

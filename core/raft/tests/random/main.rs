@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used)] // The whole file is a test.
 #![allow(clippy::disallowed_methods)] // A test may be told its seed.
 
+#[cfg(feature = "planted-bugs")]
+mod bugs;
 mod oracle;
 mod server;
 mod world;
@@ -59,6 +61,44 @@ fn without_faults_there_is_one_election() {
         world.expect_progress();
         assert_eq!(world.oracle.leaders(), 1, "seed {seed}");
     }
+}
+
+/// Servers that wake at the same moment, over links that all take equally long, do not get in each
+/// other's way for ever.
+#[test]
+fn twins_elect_somebody() {
+    for seed in seeds(5) {
+        twins(seed);
+    }
+}
+
+/// A server that nobody could hear for a while is not noticed when it comes back.
+#[test]
+fn isolation_costs_no_election() {
+    for seed in seeds(5) {
+        isolation(seed);
+    }
+}
+
+fn twins(seed: u64) {
+    let instantly = Duration::ZERO;
+    let faults = Faults { latency_max: instantly, disk_max: instantly, ..Faults::none() };
+    let mut world = World::new(seed, faults);
+    world.run(Duration::from_secs(20));
+    world.expect_progress();
+}
+
+fn isolation(seed: u64) {
+    // Nobody writes: a log that lags would be reason enough not to elect who comes back.
+    let faults = Faults { clients: false, voters: Some(3), ..Faults::none() };
+    let mut world = World::new(seed, faults);
+    world.run(Duration::from_secs(5));
+    world.isolate();
+    world.run(Duration::from_secs(10));
+    world.heal();
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.oracle.leaders(), 1, "seed {seed}: who came back made an election");
+    world.expect_progress();
 }
 
 /// Equal seeds give equal traces.

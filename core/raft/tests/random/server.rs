@@ -14,6 +14,8 @@ pub(crate) struct Server {
     pub(crate) node: Option<Node>,
     /// Counts starts, so that completions of an earlier life are recognised.
     pub(crate) life: u64,
+    /// Until when it sleeps.
+    pub(crate) paused_until: Instant,
     /// The timer that is set.
     pub(crate) timer: Instant,
     pub(crate) disk: Restored,
@@ -33,6 +35,7 @@ impl Server {
             id,
             node: None,
             life: 0,
+            paused_until: Instant::START,
             timer: Instant::NEVER,
             disk: Restored::default(),
             log: Restored::default(),

@@ -7,7 +7,8 @@ use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
 use tribune_raft::{
-    Change, Config, Configuration, Message, Output, Payload, ReadId, Restored, Role, SnapshotMeta,
+    Change, Config, Configuration, Entry, Message, Node, Output, Payload, ReadId, Restored, Role,
+    SnapshotMeta,
 };
 
 use crate::oracle::Oracle;
@@ -17,12 +18,17 @@ use crate::server::Server;
 pub(crate) struct Faults {
     pub(crate) drop: u64,
     pub(crate) duplicate: u64,
+    /// Messages that take seconds.
+    pub(crate) late: u64,
     pub(crate) latency_max: Duration,
     pub(crate) disk_max: Duration,
     pub(crate) crash: u64,
+    pub(crate) pause: u64,
     pub(crate) partition: u64,
     pub(crate) transfer: u64,
     pub(crate) changes: bool,
+    /// Whether anybody writes or reads.
+    pub(crate) clients: bool,
     /// How many servers vote in the beginning, if that matters.
     pub(crate) voters: Option<u64>,
 }
@@ -32,12 +38,15 @@ impl Faults {
         Self {
             drop: 0,
             duplicate: 0,
+            late: 0,
             latency_max: Duration::from_millis(5),
             disk_max: Duration::from_millis(5),
             crash: 0,
+            pause: 0,
             partition: 0,
             transfer: 0,
             changes: false,
+            clients: true,
             voters: None,
         }
     }
@@ -49,12 +58,15 @@ impl Faults {
         Self {
             drop: pick(&[0, 0, 10, 100, 300]),
             duplicate: pick(&[0, 20, 200]),
+            late: pick(&[0, 0, 10, 50]),
             latency_max: Duration::from_millis(pick(&[2, 20, 400])),
             disk_max: Duration::from_millis(pick(&[1, 20, 300, 3_000])),
             crash: pick(&[0, 10, 50]),
+            pause: pick(&[0, 0, 10]),
             partition: pick(&[0, 10, 50]),
             transfer: pick(&[0, 0, 30]),
             changes: pick(&[0, 1]) == 1,
+            clients: true,
             voters: None,
         }
     }
@@ -64,6 +76,7 @@ impl Faults {
 enum Event {
     Deliver { from: ServerId, bytes: Bytes },
     Timeout,
+    Read(ReadId),
     Written,
     SnapshotSaved(SnapshotMeta, Bytes),
     SnapshotRead { to: ServerId, last: LogId, offset: u64, len: u64 },
@@ -101,7 +114,7 @@ impl World {
         let small = rng.chance(1, 2);
         // Small limits, so that every one of them is met.
         let config = Config {
-            append_entries_max: if small { 2 } else { 64 },
+            append_entries_max: if small { 1 + rng.below(2) as usize } else { 64 },
             window_messages_max: if small { 3 } else { 64 },
             snapshot_entries_max: if small { 15 } else { 100 },
             trailing_entries_max: rng.below(20),
@@ -139,7 +152,9 @@ impl World {
     pub(crate) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         let mut fate = self.now;
+        let events_max = self.count + 2_000_000;
         while self.now < end {
+            assert!(self.count < events_max, "seed {}: the world does not come to rest", self.seed);
             if self.agenda.first_key_value().is_some_and(|((at, _), _)| *at <= fate) {
                 let ((at, _), (id, life, event)) = self.agenda.pop_first().unwrap();
                 self.now = self.now.max(at);
@@ -150,6 +165,13 @@ impl World {
                 self.tempt_fate();
             }
         }
+    }
+
+    /// Somebody who does not lead is cut off.
+    pub(crate) fn isolate(&mut self) {
+        let voters: Vec<_> = self.first.voters.keys().copied().collect();
+        let follower = voters.into_iter().find(|it| self.role(*it) == Some(Role::Follower));
+        self.apart.extend(follower);
     }
 
     /// No more bad luck.
@@ -215,8 +237,15 @@ impl World {
         self.servers.keys().copied().collect()
     }
 
+    /// The server, unless it is down or sleeps.
+    fn awake(&mut self, id: ServerId) -> Option<&mut Node> {
+        let now = self.now;
+        let server = self.servers.get_mut(&id).filter(|it| it.paused_until <= now)?;
+        server.node.as_mut()
+    }
+
     fn role(&self, id: ServerId) -> Option<Role> {
-        self.servers[&id].node.as_ref().map(tribune_raft::Node::role)
+        self.servers[&id].node.as_ref().map(Node::role)
     }
 
     fn schedule(&mut self, after: Duration, id: ServerId, event: Event) {
@@ -230,6 +259,7 @@ impl World {
             return;
         }
         let (seed, now) = (self.rng.draw(), self.now);
+        self.oracle.on_told(id);
         let server = self.servers.get_mut(&id).unwrap();
         server.start(&self.config, seed, now);
         // A first voter that remembers nothing has told nobody anything yet.
@@ -249,7 +279,15 @@ impl World {
         let mail = matches!(event, Event::Deliver { .. } | Event::Start);
         // The network outlives a crash; writes, timers and reads do not.
         if !mail && server.life != life || server.node.is_none() != matches!(event, Event::Start) {
+            if let Event::Read(read) = event {
+                self.oracle.on_read_failed(read);
+            }
             return;
+        }
+        // Who sleeps finds everything at once when it wakes, in any order.
+        if now < server.paused_until {
+            let late = server.paused_until.since(now) + self.rng.up_to(Duration::from_millis(1));
+            return self.schedule(late, id, event);
         }
         if let Event::Start = event {
             return self.start(id);
@@ -257,12 +295,19 @@ impl World {
         let node = server.node.as_mut().unwrap();
         match event {
             Event::Deliver { from, bytes } => {
-                node.step(now, from, Message::from_bytes(bytes).unwrap());
+                let message = Message::from_bytes(bytes).unwrap();
+                if matches!(message, Message::TimeoutNow { .. }) {
+                    self.oracle.on_told(id);
+                } else if message.is_from_leader() && node.term() <= message.term() {
+                    self.oracle.on_calm(now, id);
+                }
+                node.step(now, from, message);
             }
             Event::Timeout => {
                 server.timer = Instant::NEVER;
                 node.handle_timeout(now);
             }
+            Event::Read(read) => node.read_index(now, read),
             Event::Written => server.complete(now),
             Event::SnapshotSaved(meta, bytes) => server.saved(now, meta, bytes),
             Event::SnapshotRead { to, last, offset, len } => {
@@ -316,11 +361,16 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         match output {
             Output::Persist(persist) => {
+                let vote = persist.hard_state.and_then(|it| it.vote);
+                if vote.is_some_and(|it| it != id) {
+                    self.oracle.on_calm(self.now, id);
+                }
                 server.submit(persist);
                 self.schedule(delay, id, Event::Written);
             }
             Output::Send { to, message } => self.send(id, to, &message),
             Output::Commit(entries) => {
+                self.oracle.on_commits(id, server.node.as_ref().unwrap(), &entries);
                 for entry in entries {
                     self.commit(id, entry);
                 }
@@ -331,9 +381,12 @@ impl World {
             }
             Output::ReadFailed { id: read } => self.oracle.on_read_failed(read),
             Output::RoleChanged { role: Role::Leader, .. } => {
-                self.oracle.on_leader(id, server.node.as_ref().unwrap(), &server.log);
+                self.oracle.on_leader(self.now, id, server.node.as_ref().unwrap(), &server.log);
             }
-            Output::RoleChanged { role: Role::Follower | Role::Candidate, .. } => {}
+            Output::RoleChanged { role: Role::Candidate, .. } => {
+                self.oracle.on_candidate(self.now, id, server.node.as_ref().unwrap());
+            }
+            Output::RoleChanged { role: Role::Follower, .. } => {}
             Output::TakeSnapshot(meta) => {
                 let bytes = server.capture(meta.last);
                 self.schedule(delay, id, Event::SnapshotSaved(meta, bytes));
@@ -358,11 +411,20 @@ impl World {
         }
     }
 
-    fn commit(&mut self, id: ServerId, entry: tribune_raft::Entry) {
-        if self.oracle.on_commit(id, &entry) && !self.faults.changes {
-            let configuration = self.servers[&id].node.as_ref().unwrap().configuration();
+    fn commit(&mut self, id: ServerId, entry: Entry) {
+        if self.oracle.on_commit(id, &entry) {
+            // A configuration is committed by itself; what else is in force changes meanwhile.
+            let in_force = match &entry.payload {
+                Payload::Configuration(it) => Some(it),
+                Payload::Empty | Payload::Command(_) if self.faults.changes => None,
+                Payload::Empty | Payload::Command(_) => {
+                    self.servers[&id].node.as_ref().map(Node::configuration)
+                }
+            };
             let disk = |id| self.servers.get(&id).map(|it| &it.disk);
-            self.oracle.on_first_commit(&entry, configuration, disk);
+            if let Some(configuration) = in_force {
+                self.oracle.on_first_commit(&entry, configuration, disk);
+            }
         }
         self.servers.get_mut(&id).unwrap().apply(entry);
     }
@@ -376,7 +438,9 @@ impl World {
         let bytes = message.to_bytes();
         let copies = 1 + u64::from(self.rng.chance(self.faults.duplicate, 1_000));
         for _ in 0..copies {
-            let delay = self.rng.up_to(self.faults.latency_max);
+            let late = self.rng.chance(self.faults.late, 1_000);
+            let late = self.rng.up_to(Duration::from_secs(if late { 5 } else { 0 }));
+            let delay = self.rng.up_to(self.faults.latency_max) + late;
             self.schedule(delay, to, Event::Deliver { from, bytes: bytes.clone() });
         }
     }
@@ -384,14 +448,20 @@ impl World {
     /// What clients, operators and bad luck do now and then.
     fn tempt_fate(&mut self) {
         let id = ServerId(1 + u128::from(self.rng.below(5)));
-        if self.rng.chance(1, 3) {
+        self.look();
+        if self.faults.clients && self.rng.chance(1, 3) {
             self.propose(id);
         }
-        if self.rng.chance(1, 10) {
+        if self.faults.clients && self.rng.chance(1, 10) {
             self.read(id);
         }
         if self.rng.chance(self.faults.crash, 1_000) {
             self.crash(id);
+        }
+        if self.rng.chance(self.faults.pause, 1_000) {
+            let until = self.now + self.rng.up_to(Duration::from_secs(3));
+            let server = self.servers.get_mut(&id).unwrap();
+            server.paused_until = server.paused_until.max(until);
         }
         if self.rng.chance(self.faults.partition, 1_000) {
             let rng = &mut self.rng;
@@ -402,7 +472,7 @@ impl World {
         }
         let now = self.now;
         if self.rng.chance(self.faults.transfer, 1_000)
-            && let Some(node) = &mut self.servers.get_mut(&id).unwrap().node
+            && let Some(node) = self.awake(id)
         {
             _ = node.transfer(now, None);
             self.drain(id);
@@ -412,10 +482,24 @@ impl World {
         }
     }
 
+    /// What must be true of everybody who is awake, whatever happened last.
+    fn look(&mut self) {
+        for (id, server) in &self.servers {
+            let awake = server.paused_until + Duration::from_millis(1) <= self.now;
+            let Some(node) = server.node.as_ref().filter(|_| awake) else {
+                continue;
+            };
+            self.oracle.on_rest(self.now, *id, node);
+            if self.recovery.is_none() {
+                self.oracle.on_configuration(*id, node, &server.log);
+            }
+        }
+    }
+
     fn propose(&mut self, id: ServerId) {
         let now = self.now;
-        let count = 1 + self.rng.below(4);
-        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
+        let count = if self.rng.chance(1, 30) { 40 } else { 1 + self.rng.below(4) };
+        let Some(node) = self.awake(id) else { return };
         for n in 0..count {
             _ = node.propose(now, Bytes::from(format!("{n} at {now:?}")));
         }
@@ -423,18 +507,20 @@ impl World {
     }
 
     fn read(&mut self, id: ServerId) {
-        let now = self.now;
-        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
+        if self.servers[&id].node.is_none() {
+            return;
+        }
         self.last_read += 1;
         let read = ReadId(self.last_read);
         self.oracle.on_read(read);
-        node.read_index(now, read);
-        self.drain(id);
+        self.schedule(Duration::ZERO, id, Event::Read(read));
     }
 
     fn crash(&mut self, id: ServerId) {
         let survivors = self.rng.below(4) as usize;
-        let down = self.rng.up_to(Duration::from_secs(3));
+        // Some are back before anybody notices.
+        let down_max = if self.rng.chance(1, 2) { 50 } else { 3_000 };
+        let down = self.rng.up_to(Duration::from_millis(down_max));
         let server = self.servers.get_mut(&id).unwrap();
         if server.node.is_some() {
             server.crash(survivors);
@@ -453,8 +539,14 @@ impl World {
             3 => Change::Demote(whom),
             _ => Change::Remove(whom),
         };
-        let Some(node) = &mut self.servers.get_mut(&id).unwrap().node else { return };
-        _ = node.propose_configuration(now, change);
+        let Some(node) = self.awake(id) else { return };
+        let (term, commit) = (node.term(), node.commit());
+        if node.propose_configuration(now, change).is_ok() {
+            let server = &self.servers[&id];
+            let is_change = |it: &&Entry| matches!(it.payload, Payload::Configuration(_));
+            let last = server.log.entries.iter().rfind(is_change).map(|it| it.id.index);
+            self.oracle.on_change(id, term, commit, last.unwrap_or_default());
+        }
         self.drain(id);
     }
 }

@@ -205,3 +205,24 @@ fn an_empty_table_has_an_index() {
     let kv = table(&[]);
     assert_eq!((kv.index_of(b"a"), kv.index_under(b"")), (Index(1), Index(1)));
 }
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_caught() {
+    use tribune_base::bug::{self, Bug};
+
+    let a_deleted_key_keeps_its_index = || {
+        let kv = table(&[set("a", "x"), delete("a"), set("b", "x")]);
+        assert_eq!(kv.index_of(b"a"), Index(20));
+    };
+    a_deleted_key_keeps_its_index();
+    let cases: [(Bug, fn()); 3] = [
+        (Bug::K01, conditions),
+        (Bug::K10, a_deleted_key_keeps_its_index),
+        (Bug::K11, writing_the_same_again_is_no_change),
+    ];
+    for (bug, test) in cases {
+        let caught = std::panic::catch_unwind(|| bug::with(bug, test)).is_err();
+        assert!(caught, "nobody noticed {}: {}", bug.id(), bug.title());
+    }
+}

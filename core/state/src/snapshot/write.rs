@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::codec::Writer;
 use tribune_base::id::Index;
 use tribune_base::tree::{Key, Tree};
@@ -70,7 +71,8 @@ impl Iterator for Records {
                 Cursor::Entries(after) => {
                     let rows = &self.snapshot.kv.rows;
                     let last = fill(&mut chunk, &mut self.count, rows, after, write_entry);
-                    last.map_or(Cursor::Graves(None), |it| Cursor::Entries(Some(it)))
+                    let next = if bug!(S07) { Cursor::Nodes(None) } else { Cursor::Graves(None) };
+                    last.map_or(next, |it| Cursor::Entries(Some(it)))
                 }
                 Cursor::Graves(after) => {
                     let rows = &self.snapshot.kv.graves;

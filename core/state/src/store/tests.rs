@@ -153,3 +153,24 @@ fn what_is_counted() {
     store.next(&Command::ReapTombstones { through: store.index() });
     assert_eq!((store.view().key_count(), store.view().tombstone_count()), (1, 0));
 }
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_caught() {
+    use tribune_base::bug::{self, Bug};
+
+    let grown = || {
+        let mut store = Store::default();
+        let (key, value) = (Bytes::from("a/b"), Bytes::from("x"));
+        store.next(&Command::Kv(kv::Command::Set { key: key.clone(), value, flags: 0 }));
+        let deleted = store.next(&Command::Kv(kv::Command::DeleteTree { prefix: key }));
+        (store, deleted.touched.len())
+    };
+    let kept = || {
+        let (store, _) = grown();
+        Store::restore(store.view().records()).as_ref() == Ok(&store)
+    };
+    assert_eq!((grown().1, kept()), (1, true));
+    assert_eq!(bug::with(Bug::K08, grown).1, 0, "a deleted tree wakes somebody");
+    assert!(!bug::with(Bug::S07, kept), "the tombstones are there");
+}

@@ -100,3 +100,13 @@ proptest! {
         prop_assert_eq!(woken, want.map(|it| WatchId(it.0 as u64)).collect::<Vec<_>>());
     }
 }
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_caught() {
+    use tribune_base::bug::{self, Bug};
+
+    let caught =
+        std::panic::catch_unwind(|| bug::with(Bug::K09, a_new_state_wakes_everybody)).is_err();
+    assert!(caught, "nobody noticed {}: {}", Bug::K09.id(), Bug::K09.title());
+}

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tribune_base::id::{Index, ServerId, Term};
 
-use super::mistake::{self, Mistake};
+#[cfg(feature = "planted-bugs")]
+use tribune_base::bug::{self, Bug};
+
 use crate::{Cause, Entry, HardState, Position, Record, Recovered, SegmentId, Tail, recover};
 
 /// A log of three segments, with three flushes in each, and what it says.
@@ -191,13 +193,25 @@ fn a_segment_shown_twice_counts_once() {
     assert_eq!(recover(&files), log.whole);
 }
 
+#[cfg(feature = "planted-bugs")]
 #[test]
 fn without_the_segments_number_a_renamed_log_would_pass() {
-    mistake::with(Mistake::NoSegment, || {
+    bug::with(Bug::W03, || {
         let log = Log::new();
         let recovered = recover(&[(SegmentId(7), log.bytes(3))]);
         assert_eq!((recovered.damage, recovered.entries.len()), (None, 3));
     });
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn without_looking_behind_rot_would_pass_for_a_torn_tail() {
+    let log = Log::new();
+    let files = log.with(2, |it| it[600] ^= 1);
+    assert!(recover(&files).damage.is_some());
+    let recovered = bug::with(Bug::W07, || recover(&files));
+    assert_eq!(recovered.damage, None);
+    assert!(recovered.entries.len() < log.whole.entries.len());
 }
 
 /// The first batch of a flush is lost in a crash, the second stays behind. The next life, whose
@@ -224,7 +238,8 @@ fn entries_before_remains() -> usize {
 #[test]
 fn without_the_chain_remains_would_pass() {
     assert_eq!(entries_before_remains(), 1);
-    assert_eq!(mistake::with(Mistake::Unchained, entries_before_remains), 2);
+    #[cfg(feature = "planted-bugs")]
+    assert_eq!(bug::with(Bug::W03, entries_before_remains), 2);
 }
 
 #[test]

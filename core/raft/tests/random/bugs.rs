@@ -1,0 +1,81 @@
+//! The worlds of this test find the mistakes that they are there for.
+//!
+//! `cargo test -p tribune-raft --features planted-bugs --test random bugs -- --nocapture` prints
+//! which seed finds what. `RAFT_BUG=R01,R02` looks at these only.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::{env, fmt};
+
+use tribune_base::bug::{self, Bug, Standing};
+
+use crate::world::Faults;
+use crate::{isolation, run, twins};
+
+/// Its name, and what it does with a seed.
+type Scenario = (&'static str, fn(u64));
+
+const SCENARIOS: &[Scenario] = &[
+    ("swarm", |seed| run(seed, Faults::swarm(seed))),
+    ("steady group", |seed| run(seed, Faults { changes: false, ..Faults::swarm(seed) })),
+    ("isolation", isolation),
+    ("twins", twins),
+];
+
+/// Bugs of elections, the log, membership and snapshots that these worlds cannot show.
+const ELSEWHERE: &[(Bug, &str)] = &[
+    (Bug::R39, "the clocks of these worlds all run at one rate"),
+    (Bug::S07, "the state here is a list: see `tribune-state`"),
+];
+
+const SEEDS_MAX: u64 = 300;
+
+#[test]
+#[allow(clippy::print_stdout, reason = "the table is what a long run is for")]
+fn planted_bugs_are_caught() {
+    panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for &bug in Bug::ALL.iter().filter(|it| is_ours(**it)) {
+        match hunt(bug) {
+            Some(found) => println!("{:7} {found:50} {}", bug.id(), bug.title()),
+            None => missed.push(bug.id()),
+        }
+    }
+    drop(panic::take_hook());
+    assert!(missed.is_empty(), "nobody noticed: {missed:?}");
+}
+
+fn is_ours(bug: Bug) -> bool {
+    let chosen = env::var("RAFT_BUG").ok();
+    let chosen = chosen.is_none_or(|it| it.split(',').any(|it| it == bug.id()));
+    let here = bug.id().starts_with(['R', 'M', 'S']) && !ELSEWHERE.iter().any(|it| it.0 == bug);
+    chosen && here && bug.standing() == Standing::Planted
+}
+
+/// The first run that fails with `bug`, and how.
+fn hunt(bug: Bug) -> Option<Found> {
+    for seed in 0..SEEDS_MAX {
+        for (scenario, run) in SCENARIOS {
+            let failed = panic::catch_unwind(AssertUnwindSafe(|| bug::with(bug, || run(seed))));
+            let Err(payload) = failed else { continue };
+            let said = payload.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
+            let said = said.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+            return Some(Found { seed, scenario, said });
+        }
+    }
+    None
+}
+
+struct Found {
+    seed: u64,
+    scenario: &'static str,
+    said: String,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, scenario, said } = self;
+        let said: String = said.chars().take(60).collect();
+        f.pad(&format!("{scenario} {seed}: {said}"))
+    }
+}

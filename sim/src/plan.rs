@@ -276,7 +276,7 @@ impl Knobs {
 
 /// Small limits, so that every one of them is met.
 fn draw_raft(rng: &mut Rng) -> Config {
-    let calm = Config::lan(1);
+    let chunk_len_max = pick(rng, &[64, 4_096, 1 << 20]);
     Config {
         append_entries_max: pick(rng, &[1, 2, 16, 256]),
         append_bytes_max: pick(rng, &[100, 10_000, 1 << 20]),
@@ -286,9 +286,9 @@ fn draw_raft(rng: &mut Rng) -> Config {
         reads_max: pick(rng, &[2, 65_536, 65_536]),
         snapshot_entries_max: pick(rng, &[5, 20, 100, 16_384]),
         trailing_entries_max: pick(rng, &[0, 0, 10, 1_000]),
-        chunk_len_max: pick(rng, &[64, 4_096, 1 << 20]),
-        chunk_window_max: pick(rng, &[128, 1 << 20]),
-        ..calm
+        chunk_len_max,
+        chunk_window_max: chunk_len_max * pick(rng, &[1, 4]),
+        ..Config::lan(1)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::trace::Place;
 #[derive(Debug)]
 pub(crate) struct Server {
     config: Config,
-    pub(super) context: Context,
+    pub(super) context: Arc<Context>,
     /// `None` while it is down.
     pub(super) node: Option<Box<Node>>,
     /// Tells this incarnation from earlier ones.
@@ -52,8 +52,8 @@ impl Server {
         let rate = plan.knobs.rates[number];
         let name = format!("n{}", number + 1);
         Self {
+            context: Arc::new(Context::new("dc1", &name)),
             config: config(number, &name, plan),
-            context: Context::new("dc1", name),
             node: None,
             life: 0,
             clock: Clock::start(Moment::default(), rate),
@@ -93,6 +93,8 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         serf_lan_port: 8_301,
         serf_wan_port: 8_302,
         datacenter: "dc1".into(),
+        context: Arc::new(Context::new("dc1", name)),
+        autopilot: tribune_state::Autopilot::default(),
         version: "0.0.0".into(),
         revision: String::new(),
         build_date: String::new(),
@@ -154,6 +156,7 @@ impl World {
         let restored = Restored {
             store,
             raft: disk.restored(),
+            recover: None,
             files: files.collect(),
             services: Vec::new(),
             checks: Vec::new(),
@@ -310,7 +313,7 @@ impl World {
             return;
         };
         let message = Box::new(if self.plan.knobs.through_bytes {
-            through_bytes(message)
+            through_bytes(&message)
         } else {
             message
         });
@@ -459,15 +462,10 @@ const fn blank() -> Shown {
 }
 
 /// A message as the other side reads it.
-fn through_bytes(message: Wire) -> Wire {
-    match message {
-        Wire::Raft(message) => {
-            let read = Message::from_bytes(message.to_bytes()).expect("we can read what we write");
-            assert_eq!(read, message, "a message changed on its way through its bytes");
-            Wire::Raft(read)
-        }
-        other => other,
-    }
+fn through_bytes(message: &Wire) -> Wire {
+    let read = Wire::decode(message.encode()).expect("we can read what we write");
+    assert_eq!(&read, message, "a message changed on its way through its bytes");
+    read
 }
 
 /// A number for a message.

@@ -67,6 +67,7 @@ impl World {
             | Output::Send { .. }
             | Output::ForgetLog { .. }
             | Output::StopCheck { .. }
+            | Output::Recovered
             | Output::Event(_)
             | Output::Stop => return,
         };
@@ -163,14 +164,14 @@ impl World {
                         return self.respond(client, generation, response);
                     }
                     Answer::Later(seen) => {
-                        let parked = view.satisfies(local, read.consistency);
+                        let parked = view.satisfies(local, read.consistency, read.max_stale);
                         self.block(n, client, &read, local, parked);
                         Call::Read { read, seen }
                     }
                 }
             }
             Plan::Answer(response) => return self.respond(client, generation, response),
-            Plan::Agent(_) | Plan::Status(_) | Plan::Remote { .. } => {
+            Plan::Agent(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote { .. } => {
                 unreachable!("no client asks for {:?}", pending.asked.action)
             }
         };

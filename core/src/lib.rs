@@ -40,6 +40,7 @@ mod leader;
 mod leave;
 mod local;
 pub mod node;
+mod observe;
 mod operator;
 pub mod output;
 mod request;

@@ -31,7 +31,7 @@ pub mod log;
 pub mod net;
 pub mod raft_log;
 pub mod rpc;
-mod serve;
+pub mod serve;
 pub mod snapshot;
 pub mod storage;
 pub mod wal;

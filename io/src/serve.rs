@@ -10,7 +10,7 @@ use tribune_core::{Serve, View};
 
 /// What became of a query that many wait for.
 #[derive(Debug)]
-pub(crate) enum Rendered {
+pub enum Rendered {
     /// The answer is the one they have.
     Unchanged(Index),
     /// The answer, for all of them.
@@ -19,7 +19,7 @@ pub(crate) enum Rendered {
 
 /// What a view says to a read.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Its answer.
     Now(Response),
     /// That it must ask the node. Carries a hash of the answer the client already has, where a
@@ -28,7 +28,7 @@ pub(crate) enum Answer {
 }
 
 /// Answer `read` from `view`, if that is fresh enough and shows more than the client knows.
-pub(crate) fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> Answer {
+pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> Answer {
     if !view.satisfies(now, read.consistency, read.max_stale) {
         return Answer::Later(None);
     }
@@ -44,7 +44,7 @@ pub(crate) fn try_read(view: &View, now: Instant, context: &Context, read: &Read
 }
 
 /// Evaluate what many wait for.
-pub(crate) fn render(view: &View, now: Instant, context: &Context, serve: &Serve) -> Rendered {
+pub fn render(view: &View, now: Instant, context: &Context, serve: &Serve) -> Rendered {
     let evaluation = serve.query.evaluate(&view.snapshot, context, serve.pretty);
     if serve.seen.is_some_and(|it| it == digest(&evaluation)) {
         return Rendered::Unchanged(evaluation.index);

@@ -1,7 +1,16 @@
-//! The same agents under a simulated network and disk, with one seed deciding everything.
+//! The same agents in a simulated world, with one seed deciding everything.
 //!
-//! [`turmoil`] is level B: the production driver, HTTP edge and log format in turmoil, crashed and
-//! restarted on a simulated disk, watched by oracles from outside.
+//! Two levels, and what they share:
+//!
+//! * [`world`] is level A: whole clusters of pure nodes in one heap of events, watched by
+//!   [`oracle`]s that see every log, disk and message. Thousands of simulated seconds in one.
+//! * [`turmoil`] is level B: the production driver, HTTP edge and log format under turmoil, crashed
+//!   and restarted on simulated disks, and seen through real HTTP clients.
+//!
+//! # Where to start reading
+//!
+//! [`plan`]: a seed becomes a list of what goes wrong. [`world::run`] plays it. `sim --help` says
+//! what can be done with that from a command line.
 
 #![forbid(unsafe_code)]
 
@@ -10,4 +19,14 @@ compile_error!(
     "turmoil can seed tokio's generator only under `--cfg tokio_unstable`: see .cargo/config.toml"
 );
 
+mod client;
+pub mod dice;
+pub mod moment;
+pub mod oracle;
+pub mod plan;
+pub mod trace;
 pub mod turmoil;
+pub mod workload;
+pub mod world;
+
+pub use client::Record;

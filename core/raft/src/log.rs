@@ -129,6 +129,11 @@ impl Log {
         self.slot(index).map(|it| it.entry.id.term)
     }
 
+    /// The entry at `index`, if it is here.
+    pub(crate) fn get(&self, index: Index) -> Option<&Entry> {
+        self.slot(index).map(|it| &it.entry)
+    }
+
     /// Whether `id` is in the log, or just before it.
     pub(crate) fn contains(&self, id: LogId) -> bool {
         self.term(id.index) == Some(id.term)

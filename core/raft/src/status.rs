@@ -6,8 +6,9 @@ use tribune_base::time::Instant;
 
 use crate::config::Config;
 use crate::configuration::Configuration;
+use crate::entry::Entry;
 use crate::node::{Node, Part};
-use crate::output::{Role, SnapshotMeta};
+use crate::output::{HardState, Role, SnapshotMeta};
 use crate::progress::State;
 
 /// A peer as its leader sees it.
@@ -90,6 +91,22 @@ impl Node {
         self.log.last()
     }
 
+    /// The vote and term in memory. They may be ahead of the disk; nobody is told before they are
+    /// not.
+    pub const fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// The entry before the first one that is kept.
+    pub const fn base(&self) -> LogId {
+        self.log.base()
+    }
+
+    /// The entry at `index`, if it is kept.
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
+        self.log.get(index)
+    }
+
     /// The last durable snapshot; the default if there is none.
     pub const fn snapshot(&self) -> &SnapshotMeta {
         &self.snapshot
@@ -98,6 +115,11 @@ impl Node {
     /// The configuration in force: the last one in the log, committed or not.
     pub fn configuration(&self) -> &Configuration {
         self.log.configuration()
+    }
+
+    /// The entry that the configuration in force comes from.
+    pub fn configuration_index(&self) -> Index {
+        self.log.configuration_index()
     }
 
     /// Whether the configuration in force is committed, and final. One that was given to

@@ -1,0 +1,224 @@
+//! What must hold, watched from outside by somebody who sees everything: every log, every disk,
+//! every message. One property per file, named as in the catalogue of invariants; its id stands in
+//! every violation.
+//!
+//! An oracle keeps what it has learnt and compares it with what has changed: looking at a step
+//! costs no more than the step.
+
+mod append_only;
+mod completeness;
+mod contact;
+mod disruption;
+mod election;
+mod kv;
+mod lease;
+mod liveness;
+mod matching;
+mod membership;
+mod model;
+mod monotone;
+mod persisted;
+mod quorum;
+mod safety;
+mod snapshot;
+mod transfer;
+mod truth;
+mod wakeup;
+
+use tribune_base::id::{Index, ServerId, Term};
+use tribune_base::time::Instant;
+use tribune_core::{Node, Shown};
+use tribune_raft::{Message, Persist, Role};
+
+use crate::moment::{Clock, Moment};
+use crate::world::disk::Disk;
+
+pub use self::kv::{Answered, Asked, Outcome};
+pub use self::liveness::{Liveness, WRITES};
+pub(crate) use self::wakeup::Blocked;
+use self::truth::Truth;
+
+/// Something that must not happen has happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// Which invariant: `RI-5`, or where the code panicked.
+    pub id: String,
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub text: String,
+}
+
+/// The first violation, if there was one. Everything after it is noise.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) now: Moment,
+    pub(crate) first: Option<Violation>,
+}
+
+impl Report {
+    /// `holds`, or it is a violation of `id`.
+    pub(crate) fn require(&mut self, holds: bool, id: &str, text: impl FnOnce() -> String) {
+        if !holds && self.first.is_none() {
+            self.first = Some(Violation { id: id.to_owned(), at: self.now, text: text() });
+        }
+    }
+}
+
+/// A server before a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Before {
+    pub(crate) term: Term,
+    pub(crate) leads: bool,
+    pub(crate) commit: Index,
+    pub(crate) applied: Index,
+}
+
+impl Before {
+    pub(crate) fn of(node: &Node, applied: Index) -> Self {
+        let raft = node.raft();
+        Self { term: raft.term(), leads: raft.is_leader(), commit: raft.commit(), applied }
+    }
+}
+
+/// A server after a step.
+#[derive(Clone, Copy)]
+pub(crate) struct After<'a> {
+    pub(crate) server: usize,
+    pub(crate) node: &'a Node,
+    pub(crate) shown: Shown,
+    pub(crate) clock: &'a Clock,
+    pub(crate) local: Instant,
+}
+
+impl After<'_> {
+    fn id(&self) -> ServerId {
+        self.node.raft().id()
+    }
+}
+
+/// All oracles.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    pub(crate) report: Report,
+    pub(crate) truth: Truth,
+    pub(crate) kv: kv::Kv,
+    pub(crate) wakeup: wakeup::Wakeup,
+    pub(crate) liveness: Liveness,
+    election: election::Election,
+    matching: matching::Matching,
+    monotone: monotone::Monotone,
+    membership: membership::Membership,
+    disruption: disruption::Disruption,
+    contact: contact::Contact,
+    lease: lease::Lease,
+    transfer: transfer::Transfer,
+}
+
+impl Oracle {
+    /// Oracles that have seen nothing yet of these servers. `drifts`, if their clocks differ by
+    /// more than leases allow for.
+    pub(crate) fn new(servers: usize, drifts: bool) -> Self {
+        Self {
+            report: Report::default(),
+            truth: Truth::default(),
+            kv: kv::Kv::new(drifts),
+            wakeup: wakeup::Wakeup::default(),
+            liveness: Liveness::default(),
+            election: election::Election::default(),
+            matching: matching::Matching::new(servers),
+            monotone: monotone::Monotone::new(servers),
+            membership: membership::Membership::default(),
+            disruption: disruption::Disruption::new(servers),
+            contact: contact::Contact::new(servers),
+            lease: lease::Lease::new(servers, drifts),
+            transfer: transfer::Transfer::new(servers),
+        }
+    }
+
+    /// A server starts from what its disk holds.
+    pub(crate) fn on_start(&mut self, server: usize, disk: &Disk) {
+        let report = &mut self.report;
+        self.matching.on_start(report, &self.truth, server, disk);
+        self.monotone.on_start(report, server, disk);
+        snapshot::check_start(report, &self.truth, server, disk);
+    }
+
+    /// A server has lost its memory.
+    pub(crate) fn on_crash(&mut self, server: usize) {
+        self.lease.on_crash(server);
+        self.contact.on_crash(server);
+        self.transfer.on_crash(server);
+        self.wakeup.on_crash(server);
+    }
+
+    /// A server hands a batch to its disk.
+    pub(crate) fn on_persist(&mut self, it: &After<'_>, before: &Before, batch: &Persist) {
+        let report = &mut self.report;
+        append_only::check(report, it, before, batch);
+        self.disruption.on_persist(report, it, batch);
+        membership::check_append(report, it, batch);
+        self.matching.on_persist(report, &self.truth, it.server, batch);
+    }
+
+    /// Something became durable.
+    pub(crate) fn on_durable(&mut self, server: usize, disk: &Disk) {
+        self.monotone.on_durable(&mut self.report, server, disk);
+    }
+
+    /// A server says something.
+    pub(crate) fn on_send(&mut self, it: &After<'_>, message: &Message, disk: &Disk) {
+        persisted::check(&mut self.report, it, message, disk);
+    }
+
+    /// A server hears something.
+    pub(crate) fn on_hear(&mut self, server: usize, message: &Message) {
+        self.disruption.on_hear(server, message);
+    }
+
+    /// A server has taken a step. `disks` are everybody's.
+    pub(crate) fn on_step(&mut self, it: &After<'_>, before: &Before, disks: &[Disk]) {
+        let report = &mut self.report;
+        let raft = it.node.raft();
+        self.monotone.on_step(report, it, before);
+        if raft.is_leader() && !(before.leads && before.term == raft.term()) {
+            self.election.on_leader(report, it);
+            completeness::check(report, &self.truth, it);
+            membership::check_leader(report, it);
+        }
+        if before.commit < raft.commit() {
+            quorum::check_term(report, it, before);
+        }
+        if before.applied < it.shown.applied {
+            let news = self.truth.len();
+            safety::on_applied(report, &mut self.truth, &self.matching, it, before);
+            if news < self.truth.len() {
+                quorum::check(report, &self.truth, it, disks);
+                self.membership.on_committed(report, &self.truth, news);
+                self.kv.on_committed(report, &self.truth, news);
+            }
+            self.wakeup.on_applied(&self.truth, it, before);
+        }
+        self.lease.on_step(report, it, self.truth.len());
+    }
+
+    /// A server's timer has rung: what need not be looked at all the time.
+    pub(crate) fn on_timer(&mut self, it: &After<'_>) {
+        self.contact.on_timer(&mut self.report, it);
+        self.transfer.on_timer(&mut self.report, it);
+    }
+
+    /// A server has lain still: its deadlines could not be kept.
+    pub(crate) fn on_pause(&mut self, server: usize) {
+        self.wakeup.on_pause(server);
+    }
+}
+
+/// The part a server plays, in a letter.
+pub(crate) const fn letter(role: Role) -> char {
+    match role {
+        Role::Follower => 'F',
+        Role::Candidate => 'C',
+        Role::Leader => 'L',
+    }
+}

@@ -1,0 +1,83 @@
+//! What is committed, as the first server that applied it had it; and the state that follows.
+
+use tribune_base::id::{Index, LogId};
+use tribune_core::apply::Envelope;
+use tribune_raft::{Configuration, Entry, Payload};
+use tribune_state::{Command, Snapshot, Store};
+
+/// The one history that all servers must agree with.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    /// By index; the first one stands for what was before the log.
+    facts: Vec<Fact>,
+    store: Store,
+}
+
+/// A committed entry.
+#[derive(Debug)]
+pub(crate) struct Fact {
+    pub(crate) id: LogId,
+    /// A hash of this entry and everything before it.
+    pub(crate) chain: u64,
+    /// What it says.
+    pub(crate) saying: Saying,
+    /// The state after it.
+    pub(crate) state: Snapshot,
+}
+
+/// What a committed entry says.
+#[derive(Debug)]
+pub(crate) enum Saying {
+    Nothing,
+    Command(Command),
+    Configuration(Configuration),
+}
+
+impl Default for Truth {
+    fn default() -> Self {
+        let store = Store::default();
+        let beginning = Fact {
+            id: LogId::default(),
+            chain: 0,
+            saying: Saying::Nothing,
+            state: store.snapshot(),
+        };
+        Self { facts: vec![beginning], store }
+    }
+}
+
+impl Truth {
+    /// One more than the last committed index.
+    pub(crate) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// The last committed entry.
+    pub(crate) fn last(&self) -> &Fact {
+        self.facts.last().expect("there is a beginning")
+    }
+
+    pub(crate) fn get(&self, index: Index) -> Option<&Fact> {
+        self.facts.get(usize::try_from(index.0).ok()?)
+    }
+
+    /// What was committed from position `from` on.
+    pub(crate) fn since(&self, from: usize) -> &[Fact] {
+        &self.facts[from..]
+    }
+
+    /// The next entry is committed.
+    pub(crate) fn commit(&mut self, entry: &Entry, chain: u64) {
+        assert_eq!(entry.id.index.0, self.facts.len() as u64, "committed out of order");
+        let saying = match &entry.payload {
+            Payload::Empty => Saying::Nothing,
+            Payload::Configuration(it) => Saying::Configuration(it.clone()),
+            Payload::Command(bytes) => {
+                let envelope = Envelope::decode(bytes.clone()).expect("servers write commands");
+                self.store.apply(entry.id.index, envelope.stamp, &envelope.command);
+                Saying::Command(envelope.command)
+            }
+        };
+        self.facts.push(Fact { id: entry.id, chain, saying, state: self.store.snapshot() });
+    }
+}

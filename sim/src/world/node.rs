@@ -1,0 +1,536 @@
+//! A server: a node, and what its shell does with what goes in and comes out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tribune_agent::PersistedFile;
+use tribune_api::plan::Context;
+use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
+use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_core::{Config, Input, Node, Output, RequestId, Restored, Shown, View, Wire};
+use tribune_raft::{Configuration, Entry, Message, Payload};
+use tribune_state::Store;
+
+use super::disk::Disk;
+use super::{Event, World};
+use crate::dice::Dice;
+use crate::moment::{Clock, Moment};
+use crate::oracle::{After, Before, letter};
+use crate::plan::Plan;
+use crate::trace::Place;
+
+/// One server. What outlives its crashes is on its [`Disk`].
+#[derive(Debug)]
+pub(crate) struct Server {
+    config: Config,
+    pub(super) context: Arc<Context>,
+    /// `None` while it is down.
+    pub(super) node: Option<Box<Node>>,
+    /// Tells this incarnation from earlier ones.
+    pub(super) life: u32,
+    pub(super) clock: Clock,
+    /// The speed of its clock, in thousandths.
+    pub(super) rate: u64,
+    /// The published view, and what it shows. The view is only made when somebody looks.
+    pub(super) shown: Option<Shown>,
+    pub(super) view: Option<Arc<View>>,
+    /// Who is to be answered.
+    pub(super) connections: BTreeMap<RequestId, (usize, u32)>,
+    pub(super) next_request: u64,
+    /// What tasks of the shell are numbered by.
+    pub(super) tasks: u64,
+    timer: (Moment, u64),
+    /// Whether it stands still, and what waits for it meanwhile.
+    pub(super) paused: bool,
+    pub(super) held: Vec<Event>,
+    /// The part it plays, as last written into the trace.
+    role: char,
+}
+
+impl Server {
+    pub(super) fn new(number: usize, plan: &Plan) -> Self {
+        let rate = plan.knobs.rates[number];
+        let name = format!("n{}", number + 1);
+        Self {
+            context: Arc::new(Context::new("dc1", &name)),
+            config: config(number, &name, plan),
+            node: None,
+            life: 0,
+            clock: Clock::start(Moment::default(), rate),
+            rate,
+            shown: None,
+            view: None,
+            connections: BTreeMap::new(),
+            next_request: 0,
+            tasks: 0,
+            timer: (Moment::NEVER, 0),
+            paused: false,
+            held: Vec::new(),
+            role: '-',
+        }
+    }
+
+    /// Whether it runs, and does not stand still.
+    pub(super) const fn is_well(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+
+    /// What connections may read of the node, as it was after its last step.
+    pub(super) fn view(&mut self, node: &Node) -> Arc<View> {
+        Arc::clone(self.view.get_or_insert_with(|| Arc::new(node.view())))
+    }
+}
+
+fn config(number: usize, name: &str, plan: &Plan) -> Config {
+    let id = node_id(number);
+    let address = format!("10.0.0.{}", number + 1);
+    let agent = tribune_agent::Config::new(name, id, &address);
+    Config {
+        id,
+        name: name.to_owned(),
+        address,
+        server_port: PORT,
+        serf_lan_port: 8_301,
+        serf_wan_port: 8_302,
+        datacenter: "dc1".into(),
+        context: Arc::new(Context::new("dc1", name)),
+        autopilot: tribune_state::Autopilot::default(),
+        version: "0.0.0".into(),
+        revision: String::new(),
+        build_date: String::new(),
+        shown: BTreeMap::new(),
+        bootstrap_expect: 0,
+        join: Vec::new(),
+        raft: plan.knobs.raft.clone(),
+        agent,
+        hold_max: HOLD_MAX,
+        write_max: Duration::from_secs(30),
+        requests_max: 65_536,
+        settle_max: Duration::from_millis(500),
+        tombstone_ttl: Duration::from_secs(900),
+        started: WallTime(1_700_000_000_000),
+    }
+}
+
+const fn node_id(number: usize) -> NodeId {
+    NodeId(Uuid(number as u128 + 1))
+}
+
+pub(super) const fn server_id(number: usize) -> ServerId {
+    ServerId(number as u128 + 1)
+}
+
+fn address(number: usize) -> String {
+    format!("10.0.0.{}:{PORT}", number + 1)
+}
+
+/// Which server listens at an address.
+fn number_at(address: &str) -> Option<usize> {
+    let host = address.strip_prefix("10.0.0.")?.split(':').next()?;
+    host.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// A disk on which a cluster of this many servers has begun.
+pub(super) fn first_disk(servers: usize) -> Disk {
+    let voters = (0..servers).map(|it| (server_id(it), address(it)));
+    let payload = Payload::Configuration(Configuration::of_voters(voters));
+    Disk::beginning(Entry { id: LogId::new(Term(1), Index(1)), payload })
+}
+
+impl World {
+    /// A server starts, from what its disk holds.
+    pub(super) fn start(&mut self, n: usize) {
+        let server = &mut self.servers[n];
+        let disk = &self.disks[n];
+        self.oracle.on_start(n, disk);
+        server.life += 1;
+        server.clock = Clock::start(self.now, server.rate);
+        let store = disk.snapshot().map_or_else(Store::default, |saved| {
+            Store::restore([saved.bytes.clone()]).expect("a snapshot is whole or not there")
+        });
+        let files = disk.files().iter().map(|(name, bytes)| PersistedFile {
+            name: name.clone(),
+            bytes: bytes.clone(),
+            age: Duration::ZERO,
+        });
+        let restored = Restored {
+            store,
+            raft: disk.restored(),
+            recover: None,
+            files: files.collect(),
+            services: Vec::new(),
+            checks: Vec::new(),
+        };
+        let applied = restored.raft.snapshot.as_ref().map_or(Index(0), |it| it.last.index);
+        let subject = [NODE, n as u64, u64::from(server.life)];
+        let seed = Dice::about(self.plan.seed, &subject).draw();
+        let node = Node::new(server.config.clone(), restored, seed, Instant::START);
+        server.node = Some(Box::new(node));
+        server.timer.0 = Moment::NEVER;
+        let (shown, life) = (Shown { applied, ..blank() }, server.life);
+        server.shown = Some(shown);
+        server.view = None;
+        let disk = &self.disks[n];
+        let (last, state) = (disk.last(), disk.hard_state());
+        self.note(Place::Server(n), "start", u64::from(life), || {
+            format!("life {life} log up to {last} term {}", state.term)
+        });
+        self.step(n, |_, _, _| {});
+    }
+
+    /// A server crashes: its memory is gone, and of what its disk had not confirmed, a suffix.
+    pub(super) fn crash(&mut self, n: usize) {
+        let server = &mut self.servers[n];
+        if server.node.take().is_none() {
+            return;
+        }
+        self.crashes += 1;
+        let (life, pending) = (server.life, self.disks[n].pending());
+        let mut dice = Dice::about(self.plan.seed, &[CRASH, n as u64, u64::from(life)]);
+        // All of it, in half of all crashes: what is lost is what is tested.
+        let survivors =
+            if dice.permille(500) { 0 } else { dice.below(pending as u64 + 1) as usize };
+        self.disks[n].crash(survivors);
+        server.paused = false;
+        server.held.clear();
+        let broken = std::mem::take(&mut server.connections);
+        for (client, generation) in broken.into_values() {
+            let reply = crate::client::Reply::Reset;
+            self.after(RESET, Event::Answer { client, generation, reply });
+        }
+        self.oracle.on_crash(n);
+        self.oracle.on_durable(n, &self.disks[n]);
+        let lost = pending - survivors;
+        self.note(Place::Server(n), "crash", lost as u64, || format!("{lost} writes are lost"));
+    }
+
+    /// Feed a node, have what it wants done, and look at it. Nothing happens at a server that is
+    /// down.
+    pub(super) fn step(&mut self, n: usize, feed: impl FnOnce(&mut Self, &mut Node, Instant)) {
+        let Some(mut node) = self.servers[n].node.take() else { return };
+        let local = self.servers[n].clock.local(self.now);
+        let applied = self.servers[n].shown.map_or(Index(0), |it| it.applied);
+        let before = Before::of(&node, applied);
+        // Who can wait least comes first: a late heartbeat costs an election.
+        let rang = node.poll_timeout() <= local;
+        if rang {
+            node.handle_timeout(local);
+        }
+        feed(self, &mut node, local);
+        self.drain(n, &mut node, &before, local);
+        if rang {
+            let server = &self.servers[n];
+            if let Some(shown) = server.shown {
+                let clock = &server.clock;
+                self.oracle.on_timer(&After { server: n, node: &node, shown, clock, local });
+            }
+        }
+        self.set_timer(n, &node);
+        self.servers[n].node = Some(node);
+    }
+
+    fn drain(&mut self, n: usize, node: &mut Node, before: &Before, local: Instant) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        while let Some(output) = node.poll_output() {
+            outputs.push(output);
+        }
+        let (shown, clock) = (node.shown(), self.servers[n].clock);
+        let it = After { server: n, node, shown, clock: &clock, local };
+        // The log comes first.
+        for output in &mut outputs {
+            if let Output::Persist(batch) = output {
+                self.oracle.on_persist(&it, before, batch);
+                let (seq, entries) = (batch.seq.0, batch.entries.len());
+                let (state, from) = (batch.hard_state, batch.truncate_from);
+                let last = batch.entries.last().map_or(0, |it| it.id.index.0);
+                self.note(Place::Server(n), "persist", seq << 32 | last, || {
+                    format!("{seq}: {entries} entries up to {last} {state:?} truncate {from:?}")
+                });
+                self.disks[n].submit(batch.clone());
+            }
+        }
+        let disks: &[Disk] = &self.disks;
+        self.oracle.on_step(&it, before, disks);
+        self.note_role(n, node);
+        self.flush(n);
+        // Before any reply leaves: who has read an acknowledgement may read again.
+        let server = &mut self.servers[n];
+        if server.shown != Some(shown) {
+            server.shown = Some(shown);
+            server.view = None;
+        }
+        for output in outputs.drain(..) {
+            self.perform(n, node, output, shown, local);
+        }
+        self.outputs = outputs;
+    }
+
+    fn note_role(&mut self, n: usize, node: &Node) {
+        let raft = node.raft();
+        let role = letter(raft.role());
+        if self.servers[n].role == role {
+            return;
+        }
+        self.servers[n].role = role;
+        let (term, last, commit) = (raft.term(), raft.last(), raft.commit());
+        self.note(Place::Server(n), "role", term.0 << 8 | u64::from(role as u8), || {
+            format!("{role} term {term} last {last} commit {commit}")
+        });
+    }
+
+    fn perform(&mut self, n: usize, node: &mut Node, output: Output, shown: Shown, local: Instant) {
+        match output {
+            Output::Persist(_) => {}
+            Output::Send { to, message } => self.send(n, node, &to, message, shown, local),
+            Output::ForgetLog { through } => {
+                self.oracle.on_forget(n, through, &self.disks[n]);
+                self.disks[n].forget(through);
+            }
+            other => self.perform_task(n, node, other, local),
+        }
+    }
+
+    fn send(
+        &mut self,
+        n: usize,
+        node: &Node,
+        address: &str,
+        message: Wire,
+        shown: Shown,
+        local: Instant,
+    ) {
+        let clock = self.servers[n].clock;
+        if let Wire::Raft(message) = &message {
+            let it = After { server: n, node, shown, clock: &clock, local };
+            self.oracle.on_send(&it, message, &self.disks[n]);
+        }
+        let Some(to) = number_at(address).filter(|it| *it < self.servers.len()) else { return };
+        let fate = self.net.fate(self.now, n, to, &self.plan.knobs);
+        let Some(first) = fate.first else {
+            self.note(Place::Server(n), "lost", to as u64, || {
+                format!("to n{}: {}", to + 1, describe(&message))
+            });
+            return;
+        };
+        let message = Box::new(if self.plan.knobs.through_bytes {
+            through_bytes(&message)
+        } else {
+            message
+        });
+        let sent = self.now;
+        if let Some(again) = fate.again {
+            let message = message.clone();
+            self.heap.push(again, Event::Deliver { from: n, to, sent, message });
+        }
+        self.heap.push(first, Event::Deliver { from: n, to, sent, message });
+    }
+
+    /// Messages and requests arrive. What arrives together shares a step, and a log batch.
+    pub(super) fn arrive(&mut self, first: Event) {
+        let Some(server) = self.admit(&first) else { return };
+        let mut events = vec![first];
+        while let Some(next) = self.heap.peek_at(self.now) {
+            let same = match next {
+                Event::Deliver { to, .. } => *to == server,
+                Event::Request { server: to, .. } => *to == server,
+                _ => false,
+            };
+            if !same || BATCH_MAX <= events.len() {
+                break;
+            }
+            let Some((_, next)) = self.heap.pop() else { break };
+            if self.admit(&next).is_some() {
+                events.push(next);
+            }
+        }
+        self.step(server, |world, node, local| {
+            for event in events {
+                world.take_in(server, node, local, event);
+            }
+        });
+    }
+
+    /// The server that something arrives at, if it does.
+    fn admit(&mut self, event: &Event) -> Option<usize> {
+        match event {
+            Event::Deliver { from, to, .. } => {
+                let arrives = self.net.arrive(*from, *to);
+                (arrives && self.servers[*to].is_well()).then_some(*to)
+            }
+            Event::Request { server, client, generation } => {
+                if self.servers[*server].is_well() {
+                    return Some(*server);
+                }
+                let (client, generation) = (*client, *generation);
+                let reply = crate::client::Reply::Refused;
+                self.after(RESET, Event::Answer { client, generation, reply });
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn take_in(&mut self, n: usize, node: &mut Node, local: Instant, event: Event) {
+        match event {
+            Event::Deliver { from, sent, message, .. } => {
+                if let Wire::Raft(message) = &*message {
+                    self.oracle.on_hear(n, message);
+                }
+                let from_place = Some((Place::Server(from), sent));
+                let text = || describe(&message);
+                let payload = weigh(&message);
+                let place = Place::Server(n);
+                self.trace.note_from(self.now, place, "deliver", from_place, payload, text);
+                let from = server_id(from);
+                node.handle(local, Input::Message { from, message: *message });
+            }
+            Event::Request { client, generation, .. } => {
+                self.take_request(n, node, local, client, generation);
+            }
+            _ => unreachable!("nothing else arrives"),
+        }
+    }
+
+    /// A deadline has come.
+    pub(super) fn ring(&mut self, n: usize, generation: u64) {
+        let timer = &mut self.servers[n].timer;
+        if timer.1 != generation {
+            return;
+        }
+        timer.0 = Moment::NEVER;
+        self.note(Place::Server(n), "timer", 0, String::new);
+        self.step(n, |_, _, _| {});
+    }
+
+    /// One timer at a time: a later deadline is noticed when the earlier timer rings.
+    fn set_timer(&mut self, n: usize, node: &Node) {
+        let server = &mut self.servers[n];
+        let at = server.clock.global(node.poll_timeout());
+        // What is overdue must not keep time from passing.
+        let at = at.max(Moment(self.now.0 + 1_000));
+        if at < server.timer.0 && at != Moment::NEVER {
+            server.timer = (at, server.timer.1 + 1);
+            let generation = server.timer.1;
+            self.heap.push(at, Event::Timer { server: n, generation });
+        }
+    }
+
+    /// A clock goes at another speed: the timer was set for the old one.
+    pub(super) fn reset_timer(&mut self, n: usize) {
+        self.servers[n].timer.0 = Moment::NEVER;
+        self.step(n, |_, _, _| {});
+    }
+
+    /// Have the disk begin to flush, if there is something and it is idle.
+    pub(super) fn flush(&mut self, n: usize) {
+        let disk = &mut self.disks[n];
+        if !disk.begin_flush() {
+            return;
+        }
+        let mut dice = Dice::about(self.plan.seed, &[FLUSH, n as u64, disk.flushes]);
+        let knobs = &self.plan.knobs;
+        let healed = !self.core.is_empty();
+        let tail = if dice.permille(knobs.disk_tail) && !healed { 50 } else { 1 };
+        let latency = DISK_MIN + dice.up_to(knobs.disk_max) * tail;
+        let at = (self.now + latency).max(disk.stalled_until);
+        let life = self.servers[n].life;
+        self.heap.push(at, Event::Flushed { server: n, life });
+    }
+
+    /// A flush is done.
+    pub(super) fn flushed(&mut self, n: usize, life: u32) {
+        if self.servers[n].life != life || self.servers[n].node.is_none() {
+            return;
+        }
+        let Some(seq) = self.disks[n].end_flush() else { return };
+        self.oracle.on_durable(n, &self.disks[n]);
+        self.note(Place::Server(n), "durable", seq.0, || format!("up to {}", seq.0));
+        self.flush(n);
+        self.step(n, |_, node, local| node.handle(local, Input::Persisted(seq)));
+    }
+}
+
+const fn blank() -> Shown {
+    Shown {
+        applied: Index(0),
+        term: Term(0),
+        leads: false,
+        leader: None,
+        lease_until: None,
+        leader_contact: None,
+    }
+}
+
+/// A message as the other side reads it.
+fn through_bytes(message: &Wire) -> Wire {
+    let read = Wire::decode(message.encode()).expect("we can read what we write");
+    assert_eq!(&read, message, "a message changed on its way through its bytes");
+    read
+}
+
+/// A number for a message.
+fn weigh(message: &Wire) -> u64 {
+    let Wire::Raft(message) = message else { return 1 };
+    let (kind, detail) = match message {
+        Message::RequestPreVote { last_log, .. } => (2, last_log.index.0),
+        Message::RequestPreVoteResponse { granted, .. } => (3, u64::from(*granted)),
+        Message::RequestVote { last_log, .. } => (4, last_log.index.0),
+        Message::RequestVoteResponse { granted, .. } => (5, u64::from(*granted)),
+        Message::AppendEntries { prev_log, entries, leader_commit, .. } => {
+            (6, prev_log.index.0 << 32 ^ (entries.len() as u64) << 16 ^ leader_commit.0)
+        }
+        Message::AppendEntriesResponse { result, .. } => match result {
+            tribune_raft::Appended::Matched(index) => (7, index.0),
+            tribune_raft::Appended::Conflict { hint, .. } => (8, hint.index.0),
+        },
+        Message::Heartbeat { round, commit, .. } => (9, round.serial << 32 ^ commit.0),
+        Message::HeartbeatResponse { matched, agreed, .. } => (10, matched.0 << 32 ^ agreed.0),
+        Message::TimeoutNow { abandoned, .. } => (11, *abandoned),
+        Message::ReadIndex { batch, .. } => (12, *batch),
+        Message::ReadIndexResponse { index, .. } => (13, index.map_or(0, |it| it.0)),
+        Message::InstallSnapshot { offset, data, .. } => (14, offset << 32 ^ data.len() as u64),
+        Message::InstallSnapshotResponse { offset, .. } => (15, *offset),
+    };
+    message.term().0 << 56 ^ kind << 48 ^ detail
+}
+
+/// A message in a few words.
+pub(super) fn describe(message: &Wire) -> String {
+    let Wire::Raft(message) = message else { return format!("{message:?}") };
+    match message {
+        Message::AppendEntries { term, prev_log, entries, leader_commit } => {
+            let count = entries.len();
+            format!("append term {term} after {prev_log}: {count} entries, commit {leader_commit}")
+        }
+        Message::Heartbeat { term, round, commit, .. } => {
+            format!("heartbeat term {term} round {} commit {commit}", round.serial)
+        }
+        Message::HeartbeatResponse { term, round, matched, agreed } => {
+            format!("heard term {term} round {} matched {matched} agreed {agreed}", round.serial)
+        }
+        Message::InstallSnapshot { term, meta, offset, data, done } => {
+            let len = data.len();
+            format!("snapshot term {term} {} at {offset}: {len} bytes, done {done}", meta.last)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+const PORT: u16 = 8_300;
+
+/// How long a server holds a request while nobody leads.
+const HOLD_MAX: Duration = Duration::from_secs(7);
+
+/// How long it takes to notice that nobody listens.
+const RESET: Duration = Duration::from_millis(1);
+
+/// No flush is faster.
+const DISK_MIN: Duration = Duration::from_micros(100);
+
+/// What a server takes from its queue at once.
+const BATCH_MAX: usize = 256;
+
+/// What decisions are about.
+const NODE: u64 = 2;
+const CRASH: u64 = 3;
+const FLUSH: u64 = 4;

@@ -33,9 +33,15 @@ impl Node {
         }
         // A follower asks its leader what the answer must include, and answers by itself.
         if self.leads() || self.other_leader().is_some() {
-            let deadline = waiting.hold_until;
+            let (deadline, consistency) = (waiting.hold_until, read.consistency);
             self.ledger.wait(id, Pending::Confirmation(waiting), deadline);
-            self.raft.read_index(self.now, ReadId(id.0));
+            match consistency {
+                // What the leader itself would have answered from.
+                Consistency::Default => self.raft.read_leased(self.now, ReadId(id.0)),
+                Consistency::Consistent | Consistency::Stale => {
+                    self.raft.read_index(self.now, ReadId(id.0));
+                }
+            }
         } else {
             self.hold(id, Held::Read(waiting));
         }

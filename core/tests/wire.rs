@@ -276,7 +276,7 @@ fn consensus() -> impl Iterator<Item = (&'static str, Message, &'static str)> {
             HEARTBEAT_ANSWERED,
         ),
         ("timeout now", Message::TimeoutNow { term, abandoned: 1 }, TIMEOUT_NOW),
-        ("read index", Message::ReadIndex { term, batch: 4 }, READ_INDEX),
+        ("read index", Message::ReadIndex { term, batch: 4, leased: false }, READ_INDEX),
         (
             "read index known",
             Message::ReadIndexResponse { term, batch: 4, index: Some(index) },

@@ -91,7 +91,10 @@ impl Message {
                 writer.u64(tag::AGREED, agreed.0);
             }
             Self::TimeoutNow { abandoned, .. } => writer.u64(tag::ABANDONED, *abandoned),
-            Self::ReadIndex { batch, .. } => writer.u64(tag::SERIAL, *batch),
+            Self::ReadIndex { batch, leased, .. } => {
+                writer.u64(tag::SERIAL, *batch);
+                writer.bool(tag::FLAG, *leased);
+            }
             Self::ReadIndexResponse { batch, index, .. } => {
                 writer.u64(tag::SERIAL, *batch);
                 writer.bool(tag::FLAG, index.is_some());
@@ -232,7 +235,7 @@ impl Fields {
                 Message::HeartbeatResponse { term, round, matched: index, agreed }
             }
             kind::TIMEOUT_NOW => Message::TimeoutNow { term, abandoned },
-            kind::READ_INDEX => Message::ReadIndex { term, batch: serial },
+            kind::READ_INDEX => Message::ReadIndex { term, batch: serial, leased: flag },
             kind::READ_INDEX_RESPONSE => {
                 Message::ReadIndexResponse { term, batch: serial, index: flag.then_some(index) }
             }

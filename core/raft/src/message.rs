@@ -70,6 +70,8 @@ pub enum Message {
         term: Term,
         /// To be returned.
         batch: u64,
+        /// Whether the word of a leader that holds its lease will do.
+        leased: bool,
     },
     /// Answers a [`Message::ReadIndex`].
     ReadIndexResponse {

@@ -200,7 +200,7 @@ impl Node {
                 self.on_heartbeat_response(from, round, matched, agreed);
             }
             Message::TimeoutNow { abandoned, .. } => self.on_timeout_now(from, abandoned),
-            Message::ReadIndex { batch, .. } => self.on_read_index(from, batch),
+            Message::ReadIndex { batch, leased, .. } => self.on_read_index(from, batch, leased),
             Message::ReadIndexResponse { batch, index, .. } => {
                 self.on_read_index_response(batch, index);
             }

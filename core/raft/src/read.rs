@@ -4,7 +4,8 @@
 //! The leader notes its commit index, begins a heartbeat round and answers when a quorum has
 //! answered: nobody else was leading when the round began. One round serves all reads that
 //! gathered since the one before. A follower asks the leader for the index and waits until it has
-//! got that far itself.
+//! got that far itself. Who is content with the leader's [lease](crate::Config::lease) does not
+//! wait for a quorum, only for the leader.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ use crate::output::{Output, ReadId};
 pub(crate) struct Reads {
     /// Not even asked for yet.
     queued: Vec<Origin>,
+    /// On a follower: the same, of those for whom the leader's lease will do.
+    queued_leased: Vec<ReadId>,
     /// On a leader: those that a round is out for.
     batch: Option<Batch>,
     /// On a follower: those that the leader was asked for, by the number of the question.
@@ -65,7 +68,7 @@ impl Reads {
 
     fn count(&self) -> usize {
         let batch = self.batch.as_ref().map_or(0, |it| it.origins.len());
-        self.queued.len() + batch + self.asked.values().map(|it| it.reads.len()).sum::<usize>()
+        self.queued.len() + self.queued_leased.len() + batch + self.asked.values().map(|it| it.reads.len()).sum::<usize>()
     }
 }
 
@@ -82,8 +85,36 @@ impl Node {
         self.check_invariants();
     }
 
+    /// The same, with the word of a leader that holds its lease: as sure as clocks that count
+    /// seconds alike (dissertation, section 6.4.1). Without a lease it is as
+    /// [`read_index`](Self::read_index).
+    pub fn read_leased(&mut self, now: Instant, id: ReadId) {
+        if self.is_leader() || self.leader().is_none() {
+            return self.read_index(now, id);
+        }
+        self.advance(now);
+        if self.config.reads_max <= self.reads.count() {
+            self.outputs.push_back(Output::ReadFailed { id });
+        } else {
+            self.reads.queued_leased.push(id);
+        }
+        self.check_invariants();
+    }
+
     /// Do something about the reads that have gathered.
     pub(crate) fn flush_reads(&mut self) {
+        let leased = std::mem::take(&mut self.reads.queued_leased);
+        match self.part {
+            Part::Follower { leader: Some(leader) } if !leased.is_empty() => {
+                self.ask(leader, leased, true);
+            }
+            Part::Follower { .. }
+            | Part::PreCandidate { .. }
+            | Part::Candidate { .. }
+            | Part::Leader(_) => {
+                self.reads.queued.extend(leased.into_iter().map(Origin::Local));
+            }
+        }
         if self.reads.queued.is_empty() {
             return;
         }
@@ -100,7 +131,15 @@ impl Node {
                 self.reads.batch = Some(Batch { round, index, origins });
                 self.settle_batch();
             }
-            Part::Follower { leader: Some(leader) } => self.ask(*leader),
+            Part::Follower { leader: Some(leader) } => {
+                let leader = *leader;
+                let local = |origin| match origin {
+                    Origin::Local(id) => Some(id),
+                    Origin::Remote { .. } => None,
+                };
+                let queued = std::mem::take(&mut self.reads.queued);
+                self.ask(leader, queued.into_iter().filter_map(local).collect(), false);
+            }
             Part::Follower { leader: None }
             | Part::PreCandidate { .. }
             | Part::Candidate { .. } => {
@@ -109,25 +148,28 @@ impl Node {
         }
     }
 
-    fn ask(&mut self, leader: ServerId) {
-        let local = |origin| match origin {
-            Origin::Local(id) => Some(id),
-            Origin::Remote { .. } => None,
-        };
-        let reads = std::mem::take(&mut self.reads.queued).into_iter().filter_map(local).collect();
+    fn ask(&mut self, leader: ServerId, reads: Vec<ReadId>, leased: bool) {
         self.reads.last_asked += 1;
         let (term, batch) = (self.hard_state.term, self.reads.last_asked);
         let deadline = self.now + self.config.election_timeout;
         self.reads.asked.insert(batch, Asked { deadline, index: None, reads });
-        self.send(leader, Message::ReadIndex { term, batch });
+        self.send(leader, Message::ReadIndex { term, batch, leased });
     }
 
-    pub(crate) fn on_read_index(&mut self, from: ServerId, batch: u64) {
-        if self.is_leader() && self.reads.count() < self.config.reads_max {
+    pub(crate) fn on_read_index(&mut self, from: ServerId, batch: u64, leased: bool) {
+        if leased && self.is_read_safe() {
+            self.answer_read(Origin::Remote { from, batch }, Some(self.commit));
+        } else if self.is_leader() && self.reads.count() < self.config.reads_max {
             self.reads.queued.push(Origin::Remote { from, batch });
         } else {
             self.answer_read(Origin::Remote { from, batch }, None);
         }
+    }
+
+    /// Whether this server leads, knows what is committed, and nobody else can lead.
+    fn is_read_safe(&self) -> bool {
+        let Part::Leader(leader) = &self.part else { return false };
+        leader.opened <= self.commit && self.lease_until().is_some_and(|it| self.now < it)
     }
 
     pub(crate) fn on_read_index_response(&mut self, batch: u64, index: Option<Index>) {
@@ -173,8 +215,9 @@ impl Node {
 
     /// Whoever was to answer does not lead any more.
     pub(crate) fn lose_reads(&mut self) {
-        let Reads { queued, batch, asked, .. } = &mut self.reads;
-        let asked = std::mem::take(asked).into_values().flat_map(|it| it.reads).collect();
+        let Reads { queued, queued_leased, batch, asked, .. } = &mut self.reads;
+        let asked = std::mem::take(asked).into_values().flat_map(|it| it.reads);
+        let asked = std::mem::take(queued_leased).into_iter().chain(asked).collect();
         let mut origins = std::mem::take(queued);
         origins.extend(batch.take().into_iter().flat_map(|it| it.origins));
         self.fail(asked);

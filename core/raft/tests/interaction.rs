@@ -148,6 +148,10 @@ impl Cluster {
                 node.read_index(now, ReadId(words[2].parse().unwrap()));
                 None
             }
+            "read-leased" => {
+                node.read_leased(now, ReadId(words[2].parse().unwrap()));
+                None
+            }
             "transfer" => {
                 let to = words.get(2).map(|it| id(it));
                 node.transfer(now, to).err().map(|it| it.to_string())
@@ -535,6 +539,7 @@ fn say(message: &Message) -> String {
             )
         }
         Message::TimeoutNow { .. } => format!("TimeoutNow {term}"),
+        Message::ReadIndex { leased: true, .. } => format!("ReadIndex {term} leased"),
         Message::ReadIndex { .. } => format!("ReadIndex {term}"),
         Message::ReadIndexResponse { index, .. } => {
             let index = index.map_or_else(|| "-".to_owned(), |it| it.to_string());

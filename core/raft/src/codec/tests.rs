@@ -60,7 +60,7 @@ fn message() -> impl Strategy<Value = Message> {
             7 => Message::Heartbeat { term, round, commit: index, abandoned: c },
             8 => Message::HeartbeatResponse { term, round, matched: index, agreed: Index(c) },
             9 => Message::TimeoutNow { term, abandoned: c },
-            10 => Message::ReadIndex { term, batch: b },
+            10 => Message::ReadIndex { term, batch: b, leased: flag },
             11 => Message::ReadIndexResponse { term, batch: b, index: flag.then_some(index) },
             12 => {
                 let meta = SnapshotMeta { last: log, configuration };
@@ -108,7 +108,7 @@ proptest! {
 
 #[test]
 fn a_later_release_may_say_more() {
-    let message = Message::ReadIndex { term: Term(3), batch: 9 };
+    let message = Message::ReadIndex { term: Term(3), batch: 9, leased: false };
     let mut bytes = message.to_bytes().to_vec();
     let mut more = Writer::new();
     more.str(99, "news");

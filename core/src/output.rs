@@ -22,7 +22,8 @@ use crate::wire::Wire;
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted).
     Persist(Persist),
-    /// Deliver a message to another server. Loss, duplication and reordering are all fine.
+    /// Deliver a message to another server. Loss and reordering are fine; so is a second copy of
+    /// what consensus says. A second copy of a [`Wire::Propose`] is another proposal.
     Send {
         /// Where the recipient listens, as `host:port`.
         to: Arc<str>,

@@ -34,6 +34,8 @@ pub struct Record {
     pub returned: Option<Moment>,
     /// What it was told.
     pub answered: Answered,
+    /// The value it was shown, in base64, if it asked for one key and that was there.
+    pub seen: Option<String>,
 }
 
 /// A client in the middle of its script.
@@ -114,21 +116,25 @@ impl Client {
     }
 
     /// The pending request has come to an end.
-    pub(crate) fn end(&mut self, now: Moment, returned: bool, answered: Answered) {
+    pub(crate) fn end(
+        &mut self,
+        now: Moment,
+        returned: bool,
+        answered: Answered,
+        seen: Option<String>,
+    ) {
         let Some(Pending { asked, invoked, .. }) = self.pending.take() else { return };
         let subject = asked.action.subject();
         if let Some(modify) = answered.modify {
             self.known.insert(subject, modify);
         }
         if let Some(index) = answered.index {
-            let kind = match asked.action {
-                Action::Watch(..) | Action::Get(..) => 0,
-                _ => 1,
-            };
+            let one = matches!(asked.action, Action::Watch(..) | Action::Get(..));
+            let kind = u8::from(!one);
             self.seen.insert((kind, subject), index);
         }
         let returned = returned.then_some(now);
-        self.history.push(Record { asked, invoked, returned, answered });
+        self.history.push(Record { asked, invoked, returned, answered, seen });
     }
 
     /// Nothing more is to be done after what is pending.
@@ -144,7 +150,15 @@ pub(crate) fn patience(action: Action) -> Duration {
             // A slow clock makes a long wait.
             it.leaves.unwrap_or((it.wait + it.wait / 16) * 2 + Duration::from_secs(9))
         }
-        _ => Duration::from_secs(8),
+        Action::Set(_)
+        | Action::Cas(_)
+        | Action::Create(_)
+        | Action::Delete(_)
+        | Action::DeleteCas(_)
+        | Action::DeleteTree(_)
+        | Action::Get(..)
+        | Action::List(..)
+        | Action::Keys(..) => Duration::from_secs(8),
     }
 }
 

@@ -21,9 +21,12 @@ compile_error!(
 
 mod client;
 pub mod dice;
+pub mod linearize;
 pub mod moment;
 pub mod oracle;
 pub mod plan;
+pub mod shrink;
+pub mod swarm;
 pub mod trace;
 pub mod turmoil;
 pub mod workload;

@@ -73,11 +73,6 @@ impl Clock {
         let elapsed = (u128::from(left) * 1_000).div_ceil(u128::from(self.rate));
         Moment(self.anchor.0.0.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX)))
     }
-
-    /// How long the world waits while the clock counts `local`.
-    pub(crate) fn stretch(&self, local: Duration) -> Duration {
-        local * 1_000 / self.rate as u32
-    }
 }
 
 #[test]

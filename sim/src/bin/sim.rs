@@ -1,22 +1,302 @@
-//! Runs simulations: `sim run --seed 17` tells what happened, `sim swarm --seeds 100` looks for
-//! trouble, `sim meta --seeds 10` runs seeds in two processes and compares them.
+//! Runs simulations: `sim run --seed 17` tells what happened, `sim swarm --seeds 1000` looks for
+//! trouble, `sim shrink --seed 17` makes it small, `sim replay FILE` plays what is left, and
+//! `sim meta` runs seeds in two processes and compares them.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It talks to people.
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let first: u64 = a[1].parse().unwrap();
-    let count: u64 = a[2].parse().unwrap();
-    let n: usize = a.get(3).map_or(0, |it| it.parse().unwrap());
-    let start = std::time::Instant::now();
-    let (mut sim, mut events, mut acks, mut bad) = (0.0, 0, 0, 0);
-    for seed in first..first + count {
-        let plan = if n == 0 { tribune_sim::plan::Plan::new(seed) } else { tribune_sim::plan::Plan::with_servers(seed, n) };
-        let it = tribune_sim::world::run(&plan, count == 1);
-        for line in &it.lines { println!("{line}"); }
-        if let Some(v) = it.violation { println!("{seed} ({}): {v:?}", plan.servers); bad += 1; if bad > 20 { break; } }
-        sim += it.simulated.as_secs_f64(); events += it.events; acks += it.acknowledged;
-    }
-    let _ = start;
-    let real = std::fs::read_to_string("/proc/self/schedstat").unwrap().split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9;
-    println!("{bad} bad; {sim:.0} s in {real:.1}: {:.0}/s, {:.1} cluster-hours per minute, {:.0} events/s, {acks} acks", sim / real, sim / real / 60.0, events as f64 / real);
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use tribune_sim::plan::Plan;
+use tribune_sim::shrink::{self, Cutting};
+use tribune_sim::swarm::{Summary, Swarm};
+use tribune_sim::turmoil::scenario;
+use tribune_sim::world::{self, Outcome};
+
+/// A simulated world: one seed decides everything.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
 }
+
+#[derive(Subcommand)]
+enum What {
+    /// Run one seed, and print what happened.
+    Run {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// Print the hash only.
+        #[arg(long)]
+        hash: bool,
+        /// How many servers, if the seed is not to decide.
+        #[arg(long)]
+        servers: Option<usize>,
+        /// Print the last lines only, so many.
+        #[arg(long)]
+        tail: Option<usize>,
+        #[command(flatten)]
+        level: LevelArgument,
+    },
+    /// Run many seeds.
+    Swarm {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first of them.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// How many servers, if the seeds are not to decide.
+        #[arg(long)]
+        servers: Option<usize>,
+        /// On how many threads; on all there are, if it is not said.
+        #[arg(long)]
+        threads: Option<usize>,
+        #[command(flatten)]
+        level: LevelArgument,
+    },
+    /// Find the smallest plan that breaks the same invariant as a seed does.
+    Shrink {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// How many servers, if the seed is not to decide.
+        #[arg(long)]
+        servers: Option<usize>,
+        /// How many runs it may take.
+        #[arg(long, default_value_t = 1_000)]
+        runs: u32,
+        /// Where to write it, for `sim replay`.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Play what `sim shrink` has written.
+    Replay {
+        /// The file.
+        file: PathBuf,
+        /// Print the last lines only, so many.
+        #[arg(long)]
+        tail: Option<usize>,
+    },
+    /// Run seeds in two processes each: they must agree on everything.
+    Meta {
+        /// How many.
+        #[arg(long, default_value_t = 10)]
+        seeds: u64,
+        /// Print what each seed comes to, to be compared with another machine or profile.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct LevelArgument {
+    /// Which world.
+    #[arg(long, value_enum, default_value_t = Level::A)]
+    level: Level,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    /// Clusters of pure nodes.
+    A,
+    /// The production shell under turmoil.
+    B,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().what {
+        What::Run { seed, hash, level: LevelArgument { level: Level::B }, .. } => {
+            let outcome = scenario::crash_restart(seed);
+            if !hash {
+                outcome.lines.iter().for_each(|line| println!("{line}"));
+            }
+            println!("{:016x}", outcome.hash);
+            ExitCode::SUCCESS
+        }
+        What::Run { seed, hash, servers, tail, .. } => {
+            let outcome = world::run(&plan(seed, servers), !hash);
+            if hash {
+                println!("{:016x}", outcome.hash);
+                return ExitCode::SUCCESS;
+            }
+            tell(&outcome, tail)
+        }
+        What::Swarm { seeds, first, level: LevelArgument { level: Level::B }, .. } => {
+            swarm_of_shells(seeds, first)
+        }
+        What::Swarm { seeds, first, servers, threads, .. } => {
+            let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+            swarm(Swarm { first, seeds, servers, threads, failures_max: FAILURES_MAX })
+        }
+        What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),
+        What::Replay { file, tail } => replay(&file, tail),
+        What::Meta { seeds, print } => meta(seeds, print),
+    }
+}
+
+fn plan(seed: u64, servers: Option<usize>) -> Plan {
+    servers.map_or_else(|| Plan::new(seed), |it| Plan::with_servers(seed, it))
+}
+
+/// Say what happened.
+fn tell(outcome: &Outcome, tail: Option<usize>) -> ExitCode {
+    let lines = &outcome.lines;
+    let from = lines.len().saturating_sub(tail.unwrap_or(usize::MAX));
+    lines[from..].iter().for_each(|line| println!("{line}"));
+    println!("{:016x}", outcome.hash);
+    match &outcome.violation {
+        None => ExitCode::SUCCESS,
+        Some(it) => {
+            eprintln!("{} at {}: {}", it.id, it.at, it.text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn swarm(swarm: Swarm) -> ExitCode {
+    let bar = bar(swarm.seeds);
+    let summary = swarm.run(|done| bar.set_position(done));
+    bar.finish_and_clear();
+    print_summary(&summary);
+    for (seed, it) in &summary.failures {
+        eprintln!("seed {seed}: {} at {}: {}", it.id, it.at, it.text);
+        eprintln!("    sim run --seed {seed}; sim shrink --seed {seed}");
+    }
+    if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_summary(it: &Summary) {
+    let cpu = it.cpu.as_secs_f64().max(1e-9);
+    println!(
+        "{} seeds, {} failed: {:.1} cluster-hours in {:.1} s, {:.1} CPU-seconds",
+        it.seeds,
+        it.failures.len(),
+        it.simulated.as_secs_f64() / 3_600.0,
+        it.elapsed.as_secs_f64(),
+        cpu,
+    );
+    println!(
+        "{:.1} cluster-hours per CPU-minute, {:.0} events per CPU-second, {} crashes, {} entries \
+         committed, {} writes acknowledged, {} reads answered",
+        it.cluster_hours_per_minute(),
+        it.events as f64 / cpu,
+        it.crashes,
+        it.committed,
+        it.acknowledged,
+        it.read,
+    );
+    println!(
+        "{} histories searched, {} given up; a leader within {:.2?} of healing in 99 of 100 runs",
+        it.searched.0,
+        it.searched.1,
+        it.recovery(),
+    );
+}
+
+fn swarm_of_shells(seeds: u64, first: u64) -> ExitCode {
+    let (start, bar) = (Instant::now(), bar(seeds));
+    let mut simulated = 0.0;
+    for seed in first..first + seeds {
+        bar.set_message(format!("seed {seed}"));
+        simulated += scenario::crash_restart(seed).elapsed.as_secs_f64();
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let real = start.elapsed().as_secs_f64();
+    println!(
+        "{seeds} seeds, no violation: {simulated:.0} simulated seconds in {real:.1}, {:.0} a second",
+        simulated / real
+    );
+    ExitCode::SUCCESS
+}
+
+fn shrink(plan: &Plan, runs: u32, out: Option<PathBuf>) -> ExitCode {
+    let bar = ProgressBar::new_spinner();
+    let step = |it: &Cutting| {
+        bar.set_message(format!("{} faults, {} requests", it.items.len(), it.ops.len()));
+        bar.tick();
+    };
+    let small = shrink::shrink(plan, runs, step);
+    bar.finish_and_clear();
+    let Some(small) = small else {
+        eprintln!("seed {} breaks nothing", plan.seed);
+        return ExitCode::FAILURE;
+    };
+    let rest = small.plan();
+    println!("# {} faults of {}", rest.items.len(), plan.items.len());
+    for item in &rest.items {
+        println!("#   {} {:?}", item.at, item.what);
+    }
+    for (client, script) in rest.scripts.iter().enumerate() {
+        for op in &script.ops {
+            println!("#   client {client}: {:?}", op.action);
+        }
+    }
+    print!("{small}");
+    if let Some(out) = out
+        && let Err(error) = fs::write(&out, small.to_string())
+    {
+        eprintln!("{}: {error}", out.display());
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn replay(file: &PathBuf, tail: Option<usize>) -> ExitCode {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    match text.parse::<Cutting>() {
+        Ok(cutting) => tell(&world::run(&cutting.plan(), true), tail),
+        Err(error) => {
+            eprintln!("{}: this makes no sense: {}", file.display(), error.0);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn meta(seeds: u64, print: bool) -> ExitCode {
+    let program = std::env::current_exe().expect("a program has a path");
+    for level in ["a", "b"] {
+        for seed in 0..seeds {
+            let run = || {
+                let seed = seed.to_string();
+                let arguments = ["run", "--hash", "--level", level, "--seed", &seed];
+                Command::new(&program).args(arguments).output().expect("this very program").stdout
+            };
+            let (first, second) = (run(), run());
+            if first.is_empty() || first != second {
+                eprintln!(
+                    "seed {seed} differs from itself: `sim run --level {level} --seed {seed}` shows \
+                     what it does"
+                );
+                return ExitCode::FAILURE;
+            }
+            if print {
+                print!("{level} {seed} {}", String::from_utf8_lossy(&first));
+            }
+        }
+    }
+    println!("{seeds} seeds of each level, each the same in two processes");
+    ExitCode::SUCCESS
+}
+
+fn bar(seeds: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {msg}");
+    ProgressBar::new(seeds).with_style(style.expect("this template is well-formed"))
+}
+
+/// Failures after which a swarm stops: one is enough to work on, and a few tell whether they are
+/// alike.
+const FAILURES_MAX: usize = 20;

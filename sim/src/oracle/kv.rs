@@ -246,10 +246,9 @@ impl Kv {
         response: &Response,
     ) -> Option<Index> {
         let subject = action.subject().as_bytes();
-        let concerns = |key: &Bytes| match action {
-            Action::Get(..) | Action::Watch(..) => key == subject,
-            _ => key.starts_with(subject),
-        };
+        let exact = matches!(action, Action::Get(..) | Action::Watch(..));
+        let concerns =
+            |key: &Bytes| if exact { key == subject } else { key.starts_with(subject) };
         let changes = self.model.changes(floor, end).iter();
         let changes = changes.filter(|(_, key)| concerns(key)).map(|(at, _)| *at);
         let mut positions = std::iter::once(floor).chain(changes);
@@ -295,31 +294,22 @@ fn expected(model: &Model, action: Action, at: Index) -> String {
 fn answer(model: &Model, action: Action, at: Index) -> (u16, String) {
     let subject = action.subject().as_bytes();
     let mut body = String::with_capacity(128);
-    match action {
-        Action::Get(..) | Action::Watch(..) => {
-            let Some(row) = model.row(subject, at) else { return (404, body) };
-            body.push('[');
-            write_row(&mut body, subject, row);
-        }
-        Action::Keys(..) => {
-            body.push('[');
-            for (n, (key, _)) in model.rows(subject, at).enumerate() {
-                let comma = if n == 0 { "" } else { "," };
-                let _ = write!(body, "{comma}\"{}\"", String::from_utf8_lossy(key));
-            }
-            if body.len() == 1 && !subject.is_empty() {
-                return (404, String::new());
-            }
-        }
-        _ => {
-            body.push('[');
-            for (n, (key, row)) in model.rows(subject, at).enumerate() {
-                body.push_str(if n == 0 { "" } else { "," });
+    body.push('[');
+    if matches!(action, Action::Get(..) | Action::Watch(..)) {
+        let Some(row) = model.row(subject, at) else { return (404, String::new()) };
+        write_row(&mut body, subject, row);
+    } else {
+        let names = matches!(action, Action::Keys(..));
+        for (n, (key, row)) in model.rows(subject, at).enumerate() {
+            body.push_str(if n == 0 { "" } else { "," });
+            if names {
+                let _ = write!(body, "\"{}\"", String::from_utf8_lossy(key));
+            } else {
                 write_row(&mut body, key, row);
             }
-            if body.len() == 1 {
-                return (404, String::new());
-            }
+        }
+        if body.len() == 1 && !(names && subject.is_empty()) {
+            return (404, String::new());
         }
     }
     body.push(']');
@@ -339,7 +329,7 @@ fn write_row(body: &mut String, key: &[u8], row: &Row) {
 }
 
 /// Base64 (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

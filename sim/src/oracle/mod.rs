@@ -33,6 +33,7 @@ use tribune_raft::{Message, Persist, Role};
 use crate::moment::{Clock, Moment};
 use crate::world::disk::Disk;
 
+pub(crate) use self::kv::base64;
 pub use self::kv::{Answered, Asked, Outcome};
 pub use self::liveness::{Liveness, WRITES};
 pub(crate) use self::wakeup::Blocked;
@@ -197,7 +198,7 @@ impl Oracle {
                 self.membership.on_committed(report, &self.truth, news);
                 self.kv.on_committed(report, &self.truth, news);
             }
-            self.wakeup.on_applied(&self.truth, it, before);
+            self.wakeup.on_applied(&self.kv.model, it, before);
         }
         self.lease.on_step(report, it, self.truth.len());
     }

@@ -3,7 +3,8 @@
 use tribune_base::id::Index;
 use tribune_base::time::{Duration, Instant};
 
-use super::{After, Before, Report, Truth};
+use super::model::Model;
+use super::{After, Before, Report};
 use crate::moment::Moment;
 use crate::workload::Action;
 
@@ -46,22 +47,18 @@ impl Wakeup {
     }
 
     /// A server has applied more: whoever waited for it there is due.
-    pub(crate) fn on_applied(&mut self, truth: &Truth, it: &After<'_>, before: &Before) {
+    pub(crate) fn on_applied(&mut self, model: &Model, it: &After<'_>, before: &Before) {
         let now = it.clock.global(it.local);
-        for index in before.applied.0 + 1..=it.shown.applied.0 {
-            let Some(fact) = truth.get(Index(index)) else { continue };
-            let Some(old) = truth.get(Index(index - 1)) else { continue };
+        for (index, key) in model.changes(before.applied, it.shown.applied) {
             let here = self.blocked.iter_mut().filter(|blocked| blocked.server == it.server);
-            for blocked in here.filter(|it| it.due.is_none() && it.index.0 < index) {
+            for blocked in here.filter(|it| it.due.is_none() && it.index < *index) {
                 let subject = blocked.action.subject().as_bytes();
-                let changed = match blocked.action {
-                    Action::WatchTree(..) => {
-                        fact.state.kv_list(subject).0 == fact.id.index
-                            && old.state.kv_list(subject).0 != fact.id.index
-                    }
-                    _ => fact.state.kv_get(subject).1 != old.state.kv_get(subject).1,
+                let concerned = if matches!(blocked.action, Action::WatchTree(..)) {
+                    key.starts_with(subject)
+                } else {
+                    key == subject
                 };
-                if changed {
+                if concerned {
                     blocked.due = Some(now);
                 }
             }

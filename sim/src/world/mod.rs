@@ -233,6 +233,7 @@ impl World {
                 invoked: it.invoked,
                 returned: None,
                 answered: crate::oracle::Answered::default(),
+                seen: None,
             }));
         }
         Outcome {

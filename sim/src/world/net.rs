@@ -79,6 +79,11 @@ impl Network {
         link.cuts == 0
     }
 
+    /// The second copy of the last message is not sent.
+    pub(crate) fn withdraw(&mut self, from: usize, to: usize) {
+        self.link(from, to).in_flight -= 1;
+    }
+
     /// Cut a link once more, or once less.
     pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
         let link = self.link(from, to);

@@ -40,6 +40,8 @@ pub(crate) struct Server {
     /// What tasks of the shell are numbered by.
     pub(super) tasks: u64,
     timer: (Moment, u64),
+    /// How often its deadline was still in the past after it was met.
+    overdue: u32,
     /// Whether it stands still, and what waits for it meanwhile.
     pub(super) paused: bool,
     pub(super) held: Vec<Event>,
@@ -64,6 +66,7 @@ impl Server {
             next_request: 0,
             tasks: 0,
             timer: (Moment::NEVER, 0),
+            overdue: 0,
             paused: false,
             held: Vec::new(),
             role: '-',
@@ -312,13 +315,19 @@ impl World {
             });
             return;
         };
+        // Consensus does not mind to hear things twice. What clients want goes over streams, which
+        // lose and do not repeat.
+        let again = fate.again.filter(|_| matches!(message, Wire::Raft(_)));
+        if fate.again.is_some() && again.is_none() {
+            self.net.withdraw(n, to);
+        }
         let message = Box::new(if self.plan.knobs.through_bytes {
             through_bytes(&message)
         } else {
             message
         });
         let sent = self.now;
-        if let Some(again) = fate.again {
+        if let Some(again) = again {
             let message = message.clone();
             self.heap.push(again, Event::Deliver { from: n, to, sent, message });
         }
@@ -330,11 +339,10 @@ impl World {
         let Some(server) = self.admit(&first) else { return };
         let mut events = vec![first];
         while let Some(next) = self.heap.peek_at(self.now) {
-            let same = match next {
-                Event::Deliver { to, .. } => *to == server,
-                Event::Request { server: to, .. } => *to == server,
-                _ => false,
-            };
+            let same = matches!(
+                next,
+                Event::Deliver { to, .. } | Event::Request { server: to, .. } if *to == server
+            );
             if !same || BATCH_MAX <= events.len() {
                 break;
             }
@@ -352,43 +360,34 @@ impl World {
 
     /// The server that something arrives at, if it does.
     fn admit(&mut self, event: &Event) -> Option<usize> {
-        match event {
-            Event::Deliver { from, to, .. } => {
-                let arrives = self.net.arrive(*from, *to);
-                (arrives && self.servers[*to].is_well()).then_some(*to)
-            }
-            Event::Request { server, client, generation } => {
-                if self.servers[*server].is_well() {
-                    return Some(*server);
-                }
-                let (client, generation) = (*client, *generation);
-                let reply = crate::client::Reply::Refused;
-                self.after(RESET, Event::Answer { client, generation, reply });
-                None
-            }
-            _ => None,
+        if let Event::Deliver { from, to, .. } = event {
+            let arrives = self.net.arrive(*from, *to);
+            return (arrives && self.servers[*to].is_well()).then_some(*to);
         }
+        let Event::Request { server, client, generation } = event else { return None };
+        if self.servers[*server].is_well() {
+            return Some(*server);
+        }
+        let (client, generation) = (*client, *generation);
+        let reply = crate::client::Reply::Refused;
+        self.after(RESET, Event::Answer { client, generation, reply });
+        None
     }
 
     fn take_in(&mut self, n: usize, node: &mut Node, local: Instant, event: Event) {
-        match event {
-            Event::Deliver { from, sent, message, .. } => {
-                if let Wire::Raft(message) = &*message {
-                    self.oracle.on_hear(n, message);
-                }
-                let from_place = Some((Place::Server(from), sent));
-                let text = || describe(&message);
-                let payload = weigh(&message);
-                let place = Place::Server(n);
-                self.trace.note_from(self.now, place, "deliver", from_place, payload, text);
-                let from = server_id(from);
-                node.handle(local, Input::Message { from, message: *message });
-            }
-            Event::Request { client, generation, .. } => {
-                self.take_request(n, node, local, client, generation);
-            }
-            _ => unreachable!("nothing else arrives"),
+        if let Event::Request { client, generation, .. } = event {
+            return self.take_request(n, node, local, client, generation);
         }
+        let Event::Deliver { from, sent, message, .. } = event else { return };
+        if let Wire::Raft(message) = &*message {
+            self.oracle.on_hear(n, message);
+        }
+        let from_place = Some((Place::Server(from), sent));
+        let (place, payload) = (Place::Server(n), weigh(&message));
+        let text = || describe(&message);
+        self.trace.note_from(self.now, place, "deliver", from_place, payload, text);
+        let from = server_id(from);
+        node.handle(local, Input::Message { from, message: *message });
     }
 
     /// A deadline has come.
@@ -406,7 +405,11 @@ impl World {
     fn set_timer(&mut self, n: usize, node: &Node) {
         let server = &mut self.servers[n];
         let at = server.clock.global(node.poll_timeout());
-        // What is overdue must not keep time from passing.
+        // What is overdue must not keep time from passing; nor may it stay overdue.
+        server.overdue = if at <= self.now { server.overdue + 1 } else { 0 };
+        self.oracle.report.require(server.overdue < OVERDUE_MAX, "DL-1", || {
+            format!("server {} has a deadline that nothing moves", n + 1)
+        });
         let at = at.max(Moment(self.now.0 + 1_000));
         if at < server.timer.0 && at != Moment::NEVER {
             server.timer = (at, server.timer.1 + 1);
@@ -497,24 +500,28 @@ fn weigh(message: &Wire) -> u64 {
 /// A message in a few words.
 pub(super) fn describe(message: &Wire) -> String {
     let Wire::Raft(message) = message else { return format!("{message:?}") };
-    match message {
-        Message::AppendEntries { term, prev_log, entries, leader_commit } => {
-            let count = entries.len();
-            format!("append term {term} after {prev_log}: {count} entries, commit {leader_commit}")
-        }
-        Message::Heartbeat { term, round, commit, .. } => {
-            format!("heartbeat term {term} round {} commit {commit}", round.serial)
-        }
-        Message::HeartbeatResponse { term, round, matched, agreed } => {
-            format!("heard term {term} round {} matched {matched} agreed {agreed}", round.serial)
-        }
-        Message::InstallSnapshot { term, meta, offset, data, done } => {
-            let len = data.len();
-            format!("snapshot term {term} {} at {offset}: {len} bytes, done {done}", meta.last)
-        }
-        other => format!("{other:?}"),
+    if let Message::AppendEntries { term, prev_log, entries, leader_commit } = message {
+        let count = entries.len();
+        return format!(
+            "append term {term} after {prev_log}: {count} entries, commit {leader_commit}"
+        );
     }
+    if let Message::Heartbeat { term, round, commit, .. } = message {
+        return format!("heartbeat term {term} round {} commit {commit}", round.serial);
+    }
+    if let Message::HeartbeatResponse { term, round, matched, agreed } = message {
+        let serial = round.serial;
+        return format!("heard term {term} round {serial} matched {matched} agreed {agreed}");
+    }
+    if let Message::InstallSnapshot { term, meta, offset, data, done } = message {
+        let len = data.len();
+        return format!("snapshot term {term} {} at {offset}: {len} bytes, done {done}", meta.last);
+    }
+    format!("{message:?}")
 }
+
+/// How often a deadline may be in the past before somebody is to blame.
+const OVERDUE_MAX: u32 = 50;
 
 const PORT: u16 = 8_300;
 

@@ -18,6 +18,7 @@ use crate::client::{self, Http, Reply};
 use crate::dice::Dice;
 use crate::oracle::{Answered, Blocked};
 use crate::trace::Place;
+use crate::workload::Action;
 
 /// A task of a shell is done.
 #[derive(Debug)]
@@ -314,7 +315,7 @@ impl World {
             }
         }
         self.note(Place::Client(client), "leave", 0, String::new);
-        self.finish(client, false, Answered::default());
+        self.finish(client, false, Answered::default(), None);
     }
 
     /// A server notices that a client is gone.
@@ -333,6 +334,7 @@ impl World {
         }
         let Some(pending) = &it.pending else { return };
         let asked = pending.asked.clone();
+        let mut seen = None;
         let (status, answered) = match reply {
             Reply::Refused => {
                 let outcome = crate::oracle::Outcome::Refused;
@@ -340,6 +342,7 @@ impl World {
             }
             Reply::Reset => (2, Answered::default()),
             Reply::Response(response) => {
+                seen = shown(asked.action, &response);
                 let oracle = &mut self.oracle;
                 let (report, truth) = (&mut oracle.report, &oracle.truth);
                 let answered = oracle.kv.on_answer(report, truth, &asked, &response);
@@ -350,16 +353,32 @@ impl World {
         self.note(Place::Client(client), "told", payload, || {
             format!("{status} {:?} {:?}", asked.action.name(), answered)
         });
-        self.finish(client, true, answered);
+        self.finish(client, true, answered, seen);
     }
 
-    fn finish(&mut self, client: usize, returned: bool, answered: Answered) {
-        self.clients[client].end(self.now, returned, answered);
+    fn finish(
+        &mut self,
+        client: usize,
+        returned: bool,
+        answered: Answered,
+        seen: Option<String>,
+    ) {
+        self.clients[client].end(self.now, returned, answered, seen);
         if client + 1 == self.clients.len() {
             self.probed(answered);
         }
         self.schedule_next(client);
     }
+}
+
+/// The value that an answer shows, in base64, if it is about one key.
+fn shown(action: Action, response: &Response) -> Option<String> {
+    if !matches!(action, Action::Get(..)) {
+        return None;
+    }
+    let body = std::str::from_utf8(&response.body).ok()?;
+    let (_, rest) = body.split_once("\"Value\":\"")?;
+    Some(rest.split('"').next()?.to_owned())
 }
 
 /// How long a rendering may take.

@@ -8,13 +8,29 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
-use tribune_sim::turmoil::scenario;
+use tribune_sim::turmoil::cluster::{SCENARIOS, Scenario};
+use tribune_sim::turmoil::scenario::{self, Outcome};
 
 /// Simulated agents: one seed decides everything.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
     what: What,
+    /// Which story: `crash`, about one server, or one of those about several.
+    #[arg(long, global = true, default_value = "crash", value_parser = names())]
+    scenario: String,
+}
+
+fn names() -> clap::builder::PossibleValuesParser {
+    std::iter::once("crash").chain(SCENARIOS.iter().map(|it| it.name)).collect::<Vec<_>>().into()
+}
+
+/// Run a seed of the story of this name.
+fn tell(name: &str, seed: u64) -> Outcome {
+    match Scenario::find(name) {
+        Some(scenario) => scenario.run(seed),
+        None => scenario::crash_restart(seed),
+    }
 }
 
 #[derive(Subcommand)]
@@ -46,9 +62,10 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().what {
+    let Arguments { what, scenario } = Arguments::parse();
+    match what {
         What::Run { seed, hash } => {
-            let outcome = scenario::crash_restart(seed);
+            let outcome = tell(&scenario, seed);
             if !hash {
                 outcome.lines.iter().for_each(|line| println!("{line}"));
             }
@@ -60,7 +77,7 @@ fn main() -> ExitCode {
             let mut simulated = 0.0;
             for seed in first..first + seeds {
                 bar.set_message(format!("seed {seed}"));
-                simulated += scenario::crash_restart(seed).elapsed.as_secs_f64();
+                simulated += tell(&scenario, seed).elapsed.as_secs_f64();
                 bar.inc(1);
             }
             bar.finish_and_clear();
@@ -72,21 +89,22 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        What::Meta { seeds } => meta(seeds),
+        What::Meta { seeds } => meta(&scenario, seeds),
     }
 }
 
-fn meta(seeds: u64) -> ExitCode {
+fn meta(scenario: &str, seeds: u64) -> ExitCode {
     let program = std::env::current_exe().expect("a program has a path");
     for seed in 0..seeds {
         let run = || {
-            let arguments = ["run", "--hash", "--seed", &seed.to_string()];
+            let seed = seed.to_string();
+            let arguments = ["run", "--hash", "--scenario", scenario, "--seed", &seed];
             Command::new(&program).args(arguments).output().expect("this very program").stdout
         };
         let (first, second) = (run(), run());
         if first.is_empty() || first != second {
             eprintln!(
-                "seed {seed} differs from itself: `sim run --seed {seed}` shows what it does"
+                "seed {seed} differs from itself: `sim run --scenario {scenario} --seed {seed}` shows it"
             );
             return ExitCode::FAILURE;
         }

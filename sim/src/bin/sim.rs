@@ -23,6 +23,21 @@ use tribune_sim::world::{self, Outcome};
 struct Arguments {
     #[command(subcommand)]
     what: What,
+    /// Which story: `crash`, about one server, or one of those about several.
+    #[arg(long, global = true, default_value = "crash", value_parser = names())]
+    scenario: String,
+}
+
+fn names() -> clap::builder::PossibleValuesParser {
+    std::iter::once("crash").chain(SCENARIOS.iter().map(|it| it.name)).collect::<Vec<_>>().into()
+}
+
+/// Run a seed of the story of this name.
+fn tell(name: &str, seed: u64) -> Outcome {
+    match Scenario::find(name) {
+        Some(scenario) => scenario.run(seed),
+        None => scenario::crash_restart(seed),
+    }
 }
 
 #[derive(Subcommand)]

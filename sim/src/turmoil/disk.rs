@@ -114,6 +114,11 @@ impl Disk {
         (wal, SimStorage { disk: self.clone(), life }, found)
     }
 
+    /// How often its host has started.
+    pub fn life(&self) -> u64 {
+        self.lock().life
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("a simulation has one thread")
     }

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tribune_api::plan::Context;
 use tribune_base::id::{NodeId, Uuid};
+use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Config, Node, Restored};
 use tribune_io::clock::Clock;
@@ -40,6 +41,10 @@ pub struct Host {
     pub checks: SimChecks,
     /// Entries between two snapshots: few, so that a run sees many.
     pub snapshot_entries_max: u64,
+    /// Entries kept behind a snapshot: few, so that those who lag need the snapshot.
+    pub trailing_entries_max: u64,
+    /// The names of all servers, this one's among them.
+    pub servers: Vec<String>,
 }
 
 impl Host {
@@ -53,6 +58,8 @@ impl Host {
         let (wal, storage, found) = self.disk.start(events);
         let restored = restored(found)?;
         let config = self.config();
+        // A life has its own luck, and its own serial numbers.
+        let seed = Rng::stream(self.seed, &format!("life {}", self.disk.life())).draw();
 
         let context = Arc::new(Context::new("dc1", &self.name));
         let parts = Parts {
@@ -63,11 +70,11 @@ impl Host {
             net: TurmoilNet,
             rpc: Rpc::new(Preamble::new(config.id.into(), &config.datacenter), Limits::default()),
             listeners: vec![TurmoilNet.listen(everywhere(RPC_PORT)).await?],
-            seed: self.seed,
+            seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
         };
-        let node = Node::new(config, restored, self.seed, Instant::START);
+        let node = Node::new(config, restored, seed, Instant::START);
         let (driver, handle) = Driver::new(node, Clock::start(), parts);
         let api = Arc::new(Api {
             node: handle,
@@ -83,15 +90,22 @@ impl Host {
     }
 
     fn config(&self) -> Config {
-        let id = NodeId(Uuid::from_entropy(1));
+        let number = self.servers.iter().position(|it| *it == self.name);
+        let id = NodeId(Uuid::from_entropy(number.map_or(0, |it| it as u128) + 1));
         let raft = tribune_raft::Config {
             snapshot_entries_max: self.snapshot_entries_max,
+            trailing_entries_max: self.trailing_entries_max,
+            // Small enough for the simulated disk, and for a snapshot to take several pieces.
+            append_bytes_max: 32 << 10,
+            chunk_len_max: 1 << 10,
+            chunk_window_max: 4 << 10,
             ..tribune_raft::Config::lan(1)
         };
+        let address = |host: &String| format!("{host}:{RPC_PORT}");
         Config {
             id,
             name: self.name.clone(),
-            address: "127.0.0.1".into(),
+            address: self.name.clone(),
             server_port: RPC_PORT,
             serf_lan_port: 8_301,
             serf_wan_port: 8_302,
@@ -101,11 +115,11 @@ impl Host {
             build_date: String::new(),
             shown: std::collections::BTreeMap::new(),
             context: Arc::new(Context::new("dc1", &self.name)),
-            bootstrap_expect: 1,
-            join: Vec::new(),
+            bootstrap_expect: self.servers.len() as u64,
+            join: self.servers.iter().filter(|_| 1 < self.servers.len()).map(address).collect(),
             autopilot: tribune_state::Autopilot::default(),
             raft,
-            agent: tribune_agent::Config::new(&self.name, id, "127.0.0.1"),
+            agent: tribune_agent::Config::new(&self.name, id, &self.name),
             hold_max: Duration::from_secs(7),
             write_max: Duration::from_secs(30),
             requests_max: 65_536,

@@ -1,14 +1,17 @@
 //! Level B: the production driver, HTTP edge and log format in turmoil, crashed and restarted on a
 //! simulated disk, watched by oracles from outside. Real HTTP clients run inside the simulation.
 //!
-//! [`scenario`] tells a story about an agent; [`host`] is the agent, [`disk`] what it stands on,
-//! [`oracle`] what must hold.
+//! [`scenario`] tells a story about an agent, [`cluster`] several about servers that [`fault`]s
+//! happen to; [`host`] is the agent, [`disk`] what it stands on, [`oracle`] what must hold.
 
 pub mod checks;
 pub mod client;
+pub mod cluster;
 pub mod disk;
+pub mod fault;
 pub mod host;
 pub mod net;
 pub mod oracle;
 pub mod scenario;
 pub mod trace;
+pub mod writer;

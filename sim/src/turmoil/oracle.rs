@@ -13,6 +13,13 @@ pub struct Oracle {
     keys: BTreeMap<String, Known>,
 }
 
+/// What was known of a key at some time: linearizable reads that begin later show no less.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Floor {
+    value: u64,
+    index: u64,
+}
+
 #[derive(Debug, Default)]
 struct Known {
     attempted: u64,
@@ -53,6 +60,34 @@ impl Oracle {
         );
         known.seen = value;
         known.index = index;
+    }
+
+    /// What a read that begins now must show at least.
+    pub fn floor(&self, key: &str) -> Floor {
+        self.keys.get(key).map_or_else(Floor::default, |it| Floor {
+            value: it.acknowledged.max(it.seen),
+            index: it.index,
+        })
+    }
+
+    /// A read that began when `floor` was taken returned `value`; zero for no such key.
+    pub fn read_since(&mut self, key: &str, floor: Floor, value: u64, index: u64) {
+        let known = self.keys.entry(key.to_owned()).or_default();
+        assert!(
+            floor.value <= value,
+            "{key} was known to be {} and is {value}: an acknowledged write is lost, or the read \
+             is stale",
+            floor.value
+        );
+        assert!(value <= known.attempted, "nobody wrote {key}={value}");
+        assert!(index != 0, "an index is never zero");
+        assert!(
+            floor.index <= index,
+            "the index of {key} went back from {} to {index}",
+            floor.index
+        );
+        known.seen = known.seen.max(value);
+        known.index = known.index.max(index);
     }
 
     /// How many writes were acknowledged.

@@ -64,6 +64,8 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         disk,
         checks: SimChecks::default(),
         snapshot_entries_max: 5 + rng.below(60),
+        trailing_entries_max: 0,
+        servers: vec!["n1".into()],
     };
     sim.host("n1", move || host.clone().run());
     for writer in 0..WRITERS {
@@ -94,7 +96,7 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
     }
 }
 
-fn step_until(sim: &mut turmoil::Sim<'_>, at: Duration) {
+pub(super) fn step_until(sim: &mut turmoil::Sim<'_>, at: Duration) {
     while sim.elapsed() < at {
         sim.step().expect("hosts crash only when told to");
     }

@@ -251,7 +251,11 @@ mod tests {
             ("a write is seen", &[(1, 2, Write(one)), (3, 4, Read(one))], true),
             ("a write is missed", &[(1, 2, Write(one)), (3, 4, Read(None))], false),
             ("a write is missed while it happens", &[(1, 4, Write(one)), (2, 3, Read(None))], true),
-            ("seen and then not", &[(1, 9, Write(one)), (2, 3, Read(one)), (4, 5, Read(None))], false),
+            (
+                "seen and then not",
+                &[(1, 9, Write(one)), (2, 3, Read(one)), (4, 5, Read(None))],
+                false,
+            ),
             ("unknown, and happened", &[(1, 0, Write(one)), (5, 6, Read(one))], true),
             ("unknown, and did not", &[(1, 0, Write(one)), (5, 6, Read(None))], true),
             ("from nowhere", &[(5, 6, Read(two))], false),
@@ -268,7 +272,8 @@ mod tests {
             ),
         ];
         for (name, history, possible) in cases {
-            let history: Vec<_> = history.iter().map(|&(a, b, call)| operation(a, b, call)).collect();
+            let history: Vec<_> =
+                history.iter().map(|&(a, b, call)| operation(a, b, call)).collect();
             let want = if possible { Verdict::Linearizable } else { Verdict::Impossible };
             assert_eq!(check(&history, STEPS), want, "{name}");
         }

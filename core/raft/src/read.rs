@@ -68,7 +68,10 @@ impl Reads {
 
     fn count(&self) -> usize {
         let batch = self.batch.as_ref().map_or(0, |it| it.origins.len());
-        self.queued.len() + self.queued_leased.len() + batch + self.asked.values().map(|it| it.reads.len()).sum::<usize>()
+        self.queued.len()
+            + self.queued_leased.len()
+            + batch
+            + self.asked.values().map(|it| it.reads.len()).sum::<usize>()
     }
 }
 

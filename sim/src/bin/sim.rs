@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tribune_sim::plan::Plan;
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
+use tribune_sim::turmoil::cluster::{SCENARIOS, Scenario};
 use tribune_sim::turmoil::scenario;
 use tribune_sim::world::{self, Outcome};
 
@@ -23,21 +24,6 @@ use tribune_sim::world::{self, Outcome};
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// Which story: `crash`, about one server, or one of those about several.
-    #[arg(long, global = true, default_value = "crash", value_parser = names())]
-    scenario: String,
-}
-
-fn names() -> clap::builder::PossibleValuesParser {
-    std::iter::once("crash").chain(SCENARIOS.iter().map(|it| it.name)).collect::<Vec<_>>().into()
-}
-
-/// Run a seed of the story of this name.
-fn tell(name: &str, seed: u64) -> Outcome {
-    match Scenario::find(name) {
-        Some(scenario) => scenario.run(seed),
-        None => scenario::crash_restart(seed),
-    }
 }
 
 #[derive(Subcommand)]
@@ -115,6 +101,21 @@ struct LevelArgument {
     /// Which world.
     #[arg(long, value_enum, default_value_t = Level::A)]
     level: Level,
+    /// Which story of level B: `crash`, about one server, or one of those about several.
+    #[arg(long, default_value = "crash", value_parser = stories())]
+    scenario: String,
+}
+
+fn stories() -> clap::builder::PossibleValuesParser {
+    std::iter::once("crash").chain(SCENARIOS.iter().map(|it| it.name)).collect::<Vec<_>>().into()
+}
+
+/// Run a seed of the story of this name.
+fn tell_story(name: &str, seed: u64) -> scenario::Outcome {
+    match Scenario::find(name) {
+        Some(scenario) => scenario.run(seed),
+        None => scenario::crash_restart(seed),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -127,8 +128,8 @@ enum Level {
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
-        What::Run { seed, hash, level: LevelArgument { level: Level::B }, .. } => {
-            let outcome = scenario::crash_restart(seed);
+        What::Run { seed, hash, level: LevelArgument { level: Level::B, scenario }, .. } => {
+            let outcome = tell_story(&scenario, seed);
             if !hash {
                 outcome.lines.iter().for_each(|line| println!("{line}"));
             }
@@ -143,11 +144,12 @@ fn main() -> ExitCode {
             }
             tell(&outcome, tail)
         }
-        What::Swarm { seeds, first, level: LevelArgument { level: Level::B }, .. } => {
-            swarm_of_shells(seeds, first)
-        }
+        What::Swarm {
+            seeds, first, level: LevelArgument { level: Level::B, scenario }, ..
+        } => swarm_of_shells(&scenario, seeds, first),
         What::Swarm { seeds, first, servers, threads, .. } => {
-            let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+            let threads =
+                threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
             swarm(Swarm { first, seeds, servers, threads, failures_max: FAILURES_MAX })
         }
         What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),
@@ -215,12 +217,12 @@ fn print_summary(it: &Summary) {
     );
 }
 
-fn swarm_of_shells(seeds: u64, first: u64) -> ExitCode {
+fn swarm_of_shells(scenario: &str, seeds: u64, first: u64) -> ExitCode {
     let (start, bar) = (Instant::now(), bar(seeds));
     let mut simulated = 0.0;
     for seed in first..first + seeds {
         bar.set_message(format!("seed {seed}"));
-        simulated += scenario::crash_restart(seed).elapsed.as_secs_f64();
+        simulated += tell_story(scenario, seed).elapsed.as_secs_f64();
         bar.inc(1);
     }
     bar.finish_and_clear();

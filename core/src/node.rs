@@ -24,7 +24,7 @@ use crate::leader::Reign;
 use crate::leave::Leave;
 use crate::output::Output;
 use crate::request::{Held, Ledger, Pending, Question, RequestId};
-use crate::roster::Roster;
+use crate::roster::{Roster, host_port};
 use crate::view::{Shown, View};
 use crate::wire::Wire;
 
@@ -88,7 +88,7 @@ impl Node {
         let applied = snapshot.map_or(Index(0), |it| it.last.index);
         let mut raft = raft::Node::new(id, config.raft.clone(), restored.raft, seed, now);
         if config.bootstrap_expect == 1 && fresh {
-            let address = format!("{}:{}", config.address, config.server_port);
+            let address = host_port(&config.address, config.server_port);
             raft.bootstrap(now, raft::Configuration::of_voters([(id, address)]))
                 .expect("a server without any state can be told how to begin");
         }
@@ -102,7 +102,7 @@ impl Node {
                 .expect("the shell has looked whether this server can take part in a recovery");
         }
         let mut this = Self {
-            roster: Roster::new(&config.join, now),
+            roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
             recovering,
@@ -220,17 +220,14 @@ impl Node {
         }
     }
 
-    /// What may be read of this node from now on without asking it.
+    /// What may be read of this node from now on without asking it. Cheap: it is asked for after
+    /// every step that changed something.
     pub fn view(&self) -> View {
-        let leader = self.raft.leader();
-        let servers = self.raft.configuration();
-        let addr = |id| servers.address(id).map(str::to_owned);
-        let voters = servers.members().filter(|id| servers.is_voter(*id));
         View {
             snapshot: self.store.snapshot(),
             freshness: self.freshness(),
-            leader_addr: leader.and_then(addr),
-            peers: voters.filter_map(addr).collect(),
+            leader_addr: self.raft.leader().and_then(|it| self.roster.member_address(it)),
+            peers: self.roster.voters(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
+use tribune_raft::Configuration;
 
 use crate::node::Node;
 use crate::output::Output;
@@ -19,8 +20,13 @@ pub(crate) struct Roster {
     servers: BTreeMap<ServerId, Known>,
     /// Where to look for servers: what this one was told, and what others have said.
     seeds: BTreeSet<Arc<str>>,
-    /// Addresses of the members of the cluster. Invariant: those of `servers` are newer.
+    /// Where the members of the cluster are, this server included, by its configuration.
+    /// Invariant: what `servers` says is newer.
     addresses: BTreeMap<ServerId, Arc<str>>,
+    /// Where those are that vote.
+    voters: Arc<[String]>,
+    /// Where this server itself listens.
+    own: Arc<str>,
     next: Instant,
     /// How many rounds of hellos there have been.
     rounds: u64,
@@ -43,11 +49,14 @@ impl Known {
 }
 
 impl Roster {
-    pub(crate) fn new(join: &[String], now: Instant) -> Self {
+    pub(crate) fn new(join: &[String], own: String, now: Instant) -> Self {
+        let own: Arc<str> = own.into();
         Self {
             servers: BTreeMap::new(),
             seeds: join.iter().map(|it| it.as_str().into()).collect(),
             addresses: BTreeMap::new(),
+            voters: Arc::default(),
+            own,
             next: now,
             rounds: 0,
         }
@@ -67,9 +76,30 @@ impl Roster {
         self.servers.get(&id)
     }
 
-    /// The cluster's configuration says that its members are here.
-    pub(crate) fn configured(&mut self, members: impl Iterator<Item = (ServerId, Arc<str>)>) {
-        self.addresses = members.collect();
+    /// Where a member of the cluster is, this server included, by its configuration.
+    pub(crate) fn member_address(&self, id: ServerId) -> Option<Arc<str>> {
+        self.addresses.get(&id).cloned()
+    }
+
+    /// Where the voters are, by the configuration.
+    pub(crate) fn voters(&self) -> Arc<[String]> {
+        Arc::clone(&self.voters)
+    }
+
+    /// Where this server itself listens for others.
+    pub(crate) fn own(&self) -> &Arc<str> {
+        &self.own
+    }
+
+    fn configured(&mut self, configuration: &Configuration) {
+        let located = configuration.members().filter_map(|id| {
+            let address = configuration.address(id)?;
+            Some((id, Arc::from(address)))
+        });
+        self.addresses = located.collect();
+        let voters = configuration.members().filter(|id| configuration.is_voter(*id));
+        let addresses = voters.filter_map(|id| configuration.address(id).map(str::to_owned));
+        self.voters = addresses.collect();
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
@@ -97,7 +127,7 @@ impl Roster {
 impl Node {
     /// Where this server listens for others.
     pub(crate) fn own_address(&self) -> String {
-        host_port(&self.config.address, self.config.server_port)
+        self.roster.own().to_string()
     }
 
     /// Say something to another server, if it is known where that is.
@@ -117,7 +147,7 @@ impl Node {
         let interval = if settled { HELLO_INTERVAL } else { HELLO_INTERVAL_SEARCHING };
         self.roster.next = self.now + interval;
         self.roster.rounds += 1;
-        let own: Arc<str> = self.own_address().into();
+        let own = Arc::clone(self.roster.own());
         for to in self.roster.recipients() {
             if to != own {
                 let message = Wire::Hello(Box::new(self.hello(true)));
@@ -156,9 +186,8 @@ impl Node {
             let message = Wire::Hello(Box::new(self.hello(false)));
             self.outputs.push_back(Output::Send { to: Arc::clone(&address), message });
         }
-        let own = self.own_address();
         for known in &hello.known {
-            if *known != own && self.roster.seeds.len() < SEEDS_MAX {
+            if **known != **self.roster.own() && self.roster.seeds.len() < SEEDS_MAX {
                 self.roster.seeds.insert(known.as_str().into());
             }
         }
@@ -184,15 +213,12 @@ impl Node {
 
     /// The cluster's configuration may be another.
     pub(crate) fn configured(&mut self) {
-        let configuration = self.raft.configuration();
-        let members = configuration.members().filter(|id| *id != self.raft.id());
-        let located = members.filter_map(|id| Some((id, configuration.address(id)?.into())));
-        self.roster.configured(located);
+        self.roster.configured(self.raft.configuration());
     }
 }
 
 /// An address with a port: `10.0.0.1:8300`, `[::1]:8300`.
-fn host_port(host: &str, port: u16) -> String {
+pub(crate) fn host_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

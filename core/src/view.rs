@@ -1,5 +1,7 @@
 //! What may be read of a node without asking it.
 
+use std::sync::Arc;
+
 use tribune_api::http::{Effective, ReadMeta};
 use tribune_api::plan::Consistency;
 use tribune_base::id::{Index, ServerId, Term};
@@ -17,9 +19,9 @@ pub struct View {
     /// How far it can be trusted.
     pub freshness: Freshness,
     /// Where the leader is, if one is known.
-    pub leader_addr: Option<String>,
+    pub leader_addr: Option<Arc<str>>,
     /// Where the servers are that vote.
-    pub peers: Vec<String>,
+    pub peers: Arc<[String]>,
 }
 
 /// How far a server's state can be trusted.

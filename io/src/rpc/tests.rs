@@ -125,10 +125,12 @@ async fn each_lane_keeps_its_order() {
     }
     let (mut proposals, mut answers) = (Vec::new(), Vec::new());
     for message in there.hear(count as usize * 2).await {
-        match message {
-            Wire::Propose(it) => proposals.push(it[0].serial),
-            Wire::Answer { serial, .. } => answers.push(serial),
-            other => panic!("{other:?}"),
+        if let Wire::Propose(it) = &message {
+            proposals.push(it[0].serial);
+        } else if let Wire::Answer { serial, .. } = message {
+            answers.push(serial);
+        } else {
+            panic!("nobody said this: {message:?}");
         }
     }
     assert!(proposals.into_iter().eq(0..count));

@@ -182,6 +182,11 @@ impl Node {
             return;
         }
         let address: Arc<str> = hello.server.address.as_str().into();
+        // An address is one server. As long as there is another one there, this is a mistake.
+        let elsewhere = |(id, it): (&ServerId, &Known)| *id != from && it.address == address;
+        if self.roster.servers.iter().any(|it| elsewhere(it) && it.1.is_alive(self.now)) {
+            return;
+        }
         if hello.wants_answer {
             let message = Wire::Hello(Box::new(self.hello(false)));
             self.outputs.push_back(Output::Send { to: Arc::clone(&address), message });
@@ -191,7 +196,7 @@ impl Node {
                 self.roster.seeds.insert(known.as_str().into());
             }
         }
-        // Whoever was here before under another name is gone: an address is one server.
+        // Whoever was there before is gone.
         self.roster.servers.retain(|id, it| *id == from || it.address != address);
         let known = Known { hello, address, heard: self.now };
         if self.roster.servers.insert(from, known).is_none() {

@@ -137,6 +137,23 @@ fn a_server_that_lost_its_disk_comes_back_as_one_that_promised_nothing() {
 }
 
 #[test]
+fn a_server_with_a_new_name_takes_the_place_of_the_one_that_was_at_its_address() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    let before = world.id(&follower);
+    world.stop(&follower);
+    world.wipe(&follower);
+    world.rename(&follower);
+    world.start(&follower);
+    world.run(Duration::from_secs(25));
+    let leader = world.leader().unwrap();
+    let configuration = world.configuration(&leader);
+    assert!(!configuration.is_member(before), "{configuration:?}");
+    assert!(configuration.is_voter(world.id(&follower)), "{configuration:?}");
+}
+
+#[test]
 fn a_server_that_is_far_behind_takes_over_a_snapshot() {
     let mut world = World::of(3);
     world.snapshots_every(20);

@@ -24,10 +24,16 @@ impl Node {
         self.reconcile_servers();
         match self.change_for(id) {
             Some(change) => self.change(change),
-            // It belongs to the cluster, and has nothing yet: it waits to be told that it may listen.
-            None if fresh && self.raft.configuration().is_member(id) => self.say(id, Wire::Welcome),
+            None if fresh && self.is_promised_nothing(id) => self.say(id, Wire::Welcome),
             None => {}
         }
+    }
+
+    /// Whether `id` belongs to the cluster, and has never had anything of it: it waits to be told
+    /// that it may listen.
+    fn is_promised_nothing(&self, id: ServerId) -> bool {
+        let peer = self.raft.peers().into_iter().find(|it| it.id == id);
+        peer.is_some_and(|it| !it.voter && it.matched.0 == 0)
     }
 
     /// What about `id` does not fit the configuration.
@@ -50,9 +56,12 @@ impl Node {
         }
         // A voter without its log does not know whom it voted for and what it acknowledged. It must
         // not be counted on; and then it may come back as somebody who never promised anything.
-        let peer = self.raft.peers().into_iter().find(|it| it.id == id);
-        if known.hello.fresh && peer.is_some_and(|it| it.voter || it.matched.0 != 0) {
-            return Some(Change::Remove(id));
+        if known.hello.fresh && !self.is_promised_nothing(id) {
+            // Unless it has received something meanwhile, and its hello was slow.
+            let peer = self.raft.peers().into_iter().find(|it| it.id == id)?;
+            let patience = self.raft.config().election_timeout;
+            let silent = peer.contact.is_none_or(|it| patience <= self.now.since(it));
+            return silent.then_some(Change::Remove(id));
         }
         let moved = configuration.address(id).is_some_and(|it| *it != address);
         let voter = configuration.voters.contains_key(&id);

@@ -29,6 +29,7 @@ pub struct World {
 
 struct Server {
     number: u128,
+    renamed: u128,
     /// `None` while it is down.
     node: Option<Node>,
     disk: Disk,
@@ -56,6 +57,7 @@ impl World {
     pub fn with(count: u128, expect: u64) -> Self {
         let server = |number| Server {
             number,
+            renamed: 0,
             node: None,
             disk: Disk::default(),
             incarnation: 0,
@@ -158,6 +160,11 @@ impl World {
     /// Pull the plug.
     pub fn stop(&mut self, name: &str) {
         self.servers.get_mut(name).unwrap().node = None;
+    }
+
+    /// Give it another id. Its address stays.
+    pub fn rename(&mut self, name: &str) {
+        self.servers.get_mut(name).unwrap().renamed += 1;
     }
 
     pub fn wipe(&mut self, name: &str) {
@@ -383,7 +390,7 @@ impl Disk {
 }
 
 fn node_id(server: &Server) -> NodeId {
-    NodeId(Uuid::from_entropy(server.number))
+    NodeId(Uuid::from_entropy(server.number + 100 * server.renamed))
 }
 
 fn host(server: &Server) -> String {

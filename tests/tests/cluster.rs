@@ -155,3 +155,19 @@ fn a_server_leaves_and_the_others_go_on() {
     let nodes = cluster.servers[other].get("/v1/catalog/nodes");
     assert!(!nodes.text().contains(&format!("\"n{}\"", leader + 1)), "{}", nodes.text());
 }
+
+#[test]
+fn one_server_goes_on_alone_when_an_operator_says_so() {
+    let mut cluster = Cluster::start(3);
+    assert_eq!(cluster.servers[0].put("/v1/kv/x", "value").text(), "true");
+    cluster.servers.iter_mut().for_each(Agent::kill);
+    let only = &mut cluster.servers[0];
+    let id = std::fs::read_to_string(only.data().join("node-id")).unwrap();
+    let peers = format!(r#"[{{ "id": "{}", "address": "{}" }}]"#, id.trim(), only.server);
+    let file = only.data().join("raft/peers.json");
+    std::fs::write(&file, peers).unwrap();
+    only.spawn();
+    only.wait_until_ready();
+    assert_eq!(only.get("/v1/kv/x?raw").text(), "value");
+    eventually("the file has done its work", || !file.exists());
+}

@@ -364,7 +364,7 @@ impl Node {
 fn is_mistaken(message: &Message) -> bool {
     bug!(R11) && matches!(message, Message::RequestVoteResponse { .. })
         || bug!(R15) && matches!(message, Message::AppendEntries { .. })
-        || bug!(R19) && matches!(message, Message::AppendEntriesResponse { .. })
+        || bug!(R19) && message.is_answer()
 }
 
 /// What memory and disk hold after a start.

@@ -16,7 +16,9 @@ mod world;
 
 use std::env;
 
-use tribune_base::time::Duration;
+use tribune_base::id::{Index, ServerId, Term};
+use tribune_base::time::{Duration, Instant};
+use tribune_raft::{Appended, Config, Configuration, Message, Node, Output, Restored, Role};
 use world::{Faults, World};
 
 /// Nothing bad happens, and in the end something good does.
@@ -32,6 +34,16 @@ fn one_history_survives_everything() {
 fn what_is_committed_is_on_a_quorum_of_disks() {
     for seed in seeds(10) {
         run(seed, Faults { changes: false, ..Faults::swarm(seed) });
+    }
+}
+
+/// Elections that everybody wants to win, and leadership that is handed on all the time.
+#[test]
+fn rivals_do_not_both_win() {
+    for seed in seeds(5) {
+        run(seed, Faults::contested());
+        run(seed, Faults::handovers());
+        run(seed, Faults::sleepers());
     }
 }
 
@@ -78,6 +90,38 @@ fn isolation_costs_no_election() {
     for seed in seeds(5) {
         isolation(seed);
     }
+}
+
+/// What a follower has confirmed to an earlier leader of the same name counts for nothing. This one
+/// is not left to chance: a leader that comes back within seconds, with another log, is rare.
+#[test]
+fn late_answers_are_not_answers() {
+    late_answer();
+}
+
+fn late_answer() {
+    let (one, two) = (ServerId(1), ServerId(2));
+    let mut node = Node::new(one, Config::lan(1), Restored::default(), 1, Instant::START);
+    let group = Configuration::of_voters((1..=3).map(|it| (ServerId(it), String::new())));
+    node.bootstrap(Instant::START, group).unwrap();
+    let now = node.poll_timeout();
+    node.handle_timeout(now);
+    let mut say = |message| {
+        node.step(now, two, message);
+        while let Some(output) = node.poll_output() {
+            if let Output::Persist(persist) = output {
+                node.persisted(now, persist.seq);
+            }
+        }
+        (node.role(), node.commit())
+    };
+    let (term, next) = (Term(1), Term(2));
+    say(Message::RequestPreVoteResponse { term, asked: term, granted: true });
+    let elected = say(Message::RequestVoteResponse { term: next, granted: true });
+    assert_eq!(elected, (Role::Leader, Index(0)));
+    let result = Appended::Matched(Index(2));
+    assert_eq!(say(Message::AppendEntriesResponse { term, result }).1, Index(0));
+    assert_eq!(say(Message::AppendEntriesResponse { term: next, result }).1, Index(2));
 }
 
 fn twins(seed: u64) {

@@ -149,6 +149,24 @@ impl Oracle {
         self.reads.remove(&id).expect("answered twice");
     }
 
+    /// A vote goes to a log at least as complete as the voter's.
+    pub(crate) fn on_vote(&self, id: ServerId, voter: &Node, candidate: &Node) {
+        let same = voter.term() == candidate.term();
+        let complete = !same || voter.last() <= candidate.last();
+        assert!(complete, "{id} votes for a log that lacks something");
+    }
+
+    /// What a leader knows of a peer is on that peer's disk, if it is still of that term.
+    pub(crate) fn on_matched(&self, term: Term, matched: Index, own: &Restored, peer: &Restored) {
+        let forgotten = own.snapshot.as_ref().map_or(Index(0), |it| it.last.index);
+        if matched <= forgotten || term < peer.hard_state.term {
+            return;
+        }
+        let at = |it: &Restored| it.entries.iter().rfind(|it| it.id.index == matched).cloned();
+        let snapshot = peer.snapshot.as_ref().is_some_and(|it| matched <= it.last.index);
+        assert!(snapshot || at(own) == at(peer), "a leader believes that {matched} is on a disk");
+    }
+
     /// The configuration in force is the last one in the log.
     pub(crate) fn on_configuration(&self, id: ServerId, node: &Node, log: &Restored) {
         let last = log.entries.iter().rev().find_map(|it| match &it.payload {

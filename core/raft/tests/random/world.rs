@@ -51,6 +51,36 @@ impl Faults {
         }
     }
 
+    /// Leaders do not last, news travels slowly, and everything is said twice.
+    pub(crate) const fn contested() -> Self {
+        Self {
+            duplicate: 500,
+            late: 50,
+            latency_max: Duration::from_millis(400),
+            crash: 10,
+            partition: 20,
+            voters: Some(5),
+            ..Self::none()
+        }
+    }
+
+    /// Leadership moves on, and whoever had it may be the last to hear.
+    pub(crate) const fn handovers() -> Self {
+        Self {
+            drop: 300,
+            late: 50,
+            latency_max: Duration::from_millis(20),
+            transfer: 50,
+            voters: Some(3),
+            ..Self::none()
+        }
+    }
+
+    /// Servers that sleep, and do not know that they did.
+    pub(crate) const fn sleepers() -> Self {
+        Self { pause: 20, partition: 5, voters: Some(3), ..Self::none() }
+    }
+
     /// A mixture of its own for each seed: bugs hide behind faults that always come together.
     pub(crate) fn swarm(seed: u64) -> Self {
         let mut rng = Rng::stream(seed, "faults");
@@ -364,10 +394,14 @@ impl World {
         match output {
             Output::Persist(persist) => {
                 let vote = persist.hard_state.and_then(|it| it.vote);
-                if vote.is_some_and(|it| it != id) {
-                    self.oracle.on_calm(self.now, id);
-                }
                 server.submit(persist);
+                if let Some(candidate) = vote.filter(|it| *it != id) {
+                    self.oracle.on_calm(self.now, id);
+                    let voter = self.servers[&id].node.as_ref().unwrap();
+                    if let Some(candidate) = &self.servers[&candidate].node {
+                        self.oracle.on_vote(id, voter, candidate);
+                    }
+                }
                 self.schedule(delay, id, Event::Written);
             }
             Output::Send { to, message } => self.send(id, to, &message),
@@ -492,6 +526,10 @@ impl World {
                 continue;
             };
             self.oracle.on_rest(self.now, *id, node);
+            for peer in node.peers() {
+                let disk = &self.servers[&peer.id].disk;
+                self.oracle.on_matched(node.term(), peer.matched, &server.log, disk);
+            }
             if self.recovery.is_none() {
                 self.oracle.on_configuration(*id, node, &server.log);
             }

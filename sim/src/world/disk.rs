@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tribune_base::id::{Index, LogId, Term};
-use tribune_raft::{Entry, HardState, Persist, PersistSeq, Restored, SnapshotMeta};
+use tribune_raft::{
+    Configuration, Entry, HardState, Payload, Persist, PersistSeq, Restored, SnapshotMeta,
+};
 use tribune_state::Snapshot;
 
 use crate::moment::Moment;
@@ -103,6 +105,15 @@ impl Disk {
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Option<&Saved> {
         self.snapshots.last()
+    }
+
+    /// Every configuration here, in the log and in the newest snapshot.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = &Configuration> {
+        let log = self.entries.iter().filter_map(|it| match &it.payload {
+            Payload::Configuration(it) => Some(it),
+            Payload::Command(_) | Payload::Empty => None,
+        });
+        log.chain(self.snapshots.last().map(|it| &it.meta.configuration))
     }
 
     /// The durable vote and term.
@@ -227,8 +238,6 @@ const KEPT: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use tribune_raft::Payload;
-
     use super::*;
 
     fn batch(seq: u64, truncate_from: Option<u64>, entries: &[(u64, u64)]) -> Persist {

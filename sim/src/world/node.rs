@@ -434,7 +434,8 @@ impl World {
         let knobs = &self.plan.knobs;
         let healed = !self.core.is_empty();
         let tail = if dice.permille(knobs.disk_tail) && !healed { 50 } else { 1 };
-        let latency = DISK_MIN + dice.up_to(knobs.disk_max) * tail;
+        let max = if healed { knobs.disk_max.min(HEALED) } else { knobs.disk_max };
+        let latency = DISK_MIN + dice.up_to(max) * tail;
         let at = (self.now + latency).max(disk.stalled_until);
         let life = self.servers[n].life;
         self.heap.push(at, Event::Flushed { server: n, life });
@@ -530,6 +531,9 @@ const HOLD_MAX: Duration = Duration::from_secs(7);
 
 /// How long it takes to notice that nobody listens.
 const RESET: Duration = Duration::from_millis(1);
+
+/// How long a flush takes at most once everything is put right.
+const HEALED: Duration = Duration::from_millis(20);
 
 /// No flush is faster.
 const DISK_MIN: Duration = Duration::from_micros(100);

@@ -138,7 +138,8 @@ impl Kv {
         let before = known.1;
         *known = (applied, index);
         report.require(before <= index, "BQ-2", || {
-            format!("{action:?} had index {before} at server {}, and now {index}", server + 1)
+            let server = server + 1;
+            format!("{action:?} had index {before} at server {server}, and at {applied} {index}")
         });
     }
 

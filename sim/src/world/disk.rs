@@ -33,6 +33,8 @@ pub(crate) struct Disk {
     pub(crate) stalled_until: Moment,
     /// Whether a flush fails for want of room.
     pub(crate) full: bool,
+    /// The last batch that was confirmed before it was durable.
+    lied: PersistSeq,
 }
 
 /// A durable snapshot.
@@ -75,6 +77,13 @@ impl Disk {
         last
     }
 
+    /// The last batch that was written since this was last asked: for disks that lie.
+    pub(crate) fn unconfirmed(&mut self) -> Option<PersistSeq> {
+        let last = self.pending.back().map(|it| it.seq).filter(|it| self.lied < *it)?;
+        self.lied = last;
+        Some(last)
+    }
+
     /// Batches that a crash may lose.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
@@ -87,6 +96,7 @@ impl Disk {
             apply(&mut self.hard_state, &mut self.entries, batch);
         }
         self.flushing = 0;
+        self.lied = PersistSeq::default();
         self.incoming.clear();
     }
 

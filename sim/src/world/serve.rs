@@ -76,8 +76,13 @@ impl World {
         server.tasks += 1;
         let life = server.life;
         let subject = [TASK, n as u64, u64::from(life), server.tasks];
-        let delay = Dice::about(self.plan.seed, &subject).up_to(max);
-        self.after(delay, Event::Done { server: n, life, done: Box::new(done) });
+        let mut at = self.now + Dice::about(self.plan.seed, &subject).up_to(max);
+        // What is read for a peer comes in the order it was asked for.
+        if matches!(done, Done::SnapshotRead { .. }) {
+            at = at.max(server.last_read);
+            server.last_read = at;
+        }
+        self.heap.push(at, Event::Done { server: n, life, done: Box::new(done) });
     }
 
     /// A task is done: the node is told.

@@ -19,6 +19,8 @@ compile_error!(
     "turmoil can seed tokio's generator only under `--cfg tokio_unstable`: see .cargo/config.toml"
 );
 
+pub mod bugs;
+pub mod chart;
 mod client;
 pub mod dice;
 pub mod linearize;

@@ -65,6 +65,8 @@ pub struct Knobs {
     pub beyond_drift: bool,
     /// Whether messages go through their bytes.
     pub through_bytes: bool,
+    /// Whether disks confirm what is not durable. Never drawn: it must be noticed.
+    pub lying_disks: bool,
 }
 
 /// Something that goes wrong.
@@ -249,6 +251,7 @@ impl Knobs {
             rates: vec![1_000; servers],
             beyond_drift: false,
             through_bytes: false,
+            lying_disks: false,
         }
     }
 
@@ -270,13 +273,14 @@ impl Knobs {
             rates,
             beyond_drift,
             through_bytes: rng.chance(1, 8),
+            lying_disks: false,
         }
     }
 }
 
 /// Small limits, so that every one of them is met.
 fn draw_raft(rng: &mut Rng) -> Config {
-    let chunk_len_max = pick(rng, &[64, 4_096, 1 << 20]);
+    let chunk_len_max = pick(rng, &[512, 4_096, 1 << 20]);
     Config {
         append_entries_max: pick(rng, &[1, 2, 16, 256]),
         append_bytes_max: pick(rng, &[100, 10_000, 1 << 20]),

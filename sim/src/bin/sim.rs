@@ -12,6 +12,8 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use tribune_sim::bugs;
+use tribune_sim::chart;
 use tribune_sim::plan::Plan;
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
@@ -42,6 +44,9 @@ enum What {
         /// Print the last lines only, so many.
         #[arg(long)]
         tail: Option<usize>,
+        /// Draw it, into this file.
+        #[arg(long)]
+        html: Option<PathBuf>,
         #[command(flatten)]
         level: LevelArgument,
     },
@@ -84,6 +89,21 @@ enum What {
         /// Print the last lines only, so many.
         #[arg(long)]
         tail: Option<usize>,
+        /// Draw it, into this file.
+        #[arg(long)]
+        html: Option<PathBuf>,
+    },
+    /// Plant the bugs of the catalogue, one by one, and see how soon each is noticed.
+    Bugs {
+        /// These only, as in `R01,R02`.
+        #[arg(long)]
+        only: Option<String>,
+        /// Give up on a bug after so many seeds.
+        #[arg(long, default_value_t = 3_000)]
+        seeds: u64,
+        /// Write the table into this file.
+        #[arg(long)]
+        write: Option<PathBuf>,
     },
     /// Run seeds in two processes each: they must agree on everything.
     Meta {
@@ -136,13 +156,13 @@ fn main() -> ExitCode {
             println!("{:016x}", outcome.hash);
             ExitCode::SUCCESS
         }
-        What::Run { seed, hash, servers, tail, .. } => {
+        What::Run { seed, hash, servers, tail, html, .. } => {
             let outcome = world::run(&plan(seed, servers), !hash);
             if hash {
                 println!("{:016x}", outcome.hash);
                 return ExitCode::SUCCESS;
             }
-            tell(&outcome, tail)
+            tell(&outcome, tail, html, &format!("seed {seed}"))
         }
         What::Swarm {
             seeds, first, level: LevelArgument { level: Level::B, scenario }, ..
@@ -153,7 +173,8 @@ fn main() -> ExitCode {
             swarm(Swarm { first, seeds, servers, threads, failures_max: FAILURES_MAX })
         }
         What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),
-        What::Replay { file, tail } => replay(&file, tail),
+        What::Replay { file, tail, html } => replay(&file, tail, html),
+        What::Bugs { only, seeds, write } => bugs(only.as_deref(), seeds, write),
         What::Meta { seeds, print } => meta(seeds, print),
     }
 }
@@ -163,7 +184,13 @@ fn plan(seed: u64, servers: Option<usize>) -> Plan {
 }
 
 /// Say what happened.
-fn tell(outcome: &Outcome, tail: Option<usize>) -> ExitCode {
+fn tell(outcome: &Outcome, tail: Option<usize>, html: Option<PathBuf>, title: &str) -> ExitCode {
+    if let Some(html) = html
+        && let Err(error) = fs::write(&html, chart::draw(outcome, title))
+    {
+        eprintln!("{}: {error}", html.display());
+        return ExitCode::FAILURE;
+    }
     let lines = &outcome.lines;
     let from = lines.len().saturating_sub(tail.unwrap_or(usize::MAX));
     lines[from..].iter().for_each(|line| println!("{line}"));
@@ -266,7 +293,7 @@ fn shrink(plan: &Plan, runs: u32, out: Option<PathBuf>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn replay(file: &PathBuf, tail: Option<usize>) -> ExitCode {
+fn replay(file: &PathBuf, tail: Option<usize>, html: Option<PathBuf>) -> ExitCode {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
@@ -275,12 +302,38 @@ fn replay(file: &PathBuf, tail: Option<usize>) -> ExitCode {
         }
     };
     match text.parse::<Cutting>() {
-        Ok(cutting) => tell(&world::run(&cutting.plan(), true), tail),
+        Ok(cutting) => {
+            let title = format!("seed {}, cut down", cutting.seed);
+            tell(&world::run(&cutting.plan(), true), tail, html, &title)
+        }
         Err(error) => {
             eprintln!("{}: this makes no sense: {}", file.display(), error.0);
             ExitCode::FAILURE
         }
     }
+}
+
+fn bugs(only: Option<&str>, seeds: u64, write: Option<PathBuf>) -> ExitCode {
+    if !bugs::PLANTABLE {
+        eprintln!("no bug can be planted in this build: it takes `--features planted-bugs`");
+        return ExitCode::FAILURE;
+    }
+    let wanted = bugs::wanted(only);
+    let bar = bar(wanted.len() as u64);
+    let scores = bugs::score(&wanted, seeds, |it| {
+        bar.inc(1);
+        bar.println(it.to_string());
+    });
+    bar.finish_and_clear();
+    let table = bugs::table(&scores);
+    print!("{table}");
+    if let Some(write) = write
+        && let Err(error) = fs::write(&write, &table)
+    {
+        eprintln!("{}: {error}", write.display());
+        return ExitCode::FAILURE;
+    }
+    if scores.iter().all(|it| it.found.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn meta(seeds: u64, print: bool) -> ExitCode {

@@ -29,8 +29,8 @@ pub(crate) struct Kv {
     stale: BTreeMap<(usize, usize, u32), Index>,
     /// Values whose writers were told that nothing happened.
     refused: BTreeSet<Bytes>,
-    /// The last index that a life of a server gave to a question.
-    indexes: BTreeMap<(usize, u32, u8, &'static str), Index>,
+    /// The last index that a life of a server gave to a question, and what it had applied then.
+    indexes: BTreeMap<(usize, u32, u8, &'static str), (Index, Index)>,
     drifts: bool,
     /// How many writes were acknowledged.
     pub(crate) acknowledged: u64,
@@ -125,16 +125,22 @@ impl Kv {
         report: &mut Report,
         (server, life): (usize, u32),
         action: Action,
-        index: Index,
+        (applied, index): (Index, Index),
     ) {
         report.require(index != Index(0), "BQ-2", || format!("{action:?} has index zero"));
         let kind = u8::from(matches!(action, Action::List(..) | Action::Keys(..)));
         let kind = if matches!(action, Action::WatchTree(..)) { 1 } else { kind };
         let known = self.indexes.entry((server, life, kind, action.subject())).or_default();
-        report.require(*known <= index, "BQ-2", || {
-            format!("{action:?} had index {known} at server {}, and now {index}", server + 1)
+        // A rendering that took its time shows an older state than one that did not.
+        if applied < known.0 {
+            return;
+        }
+        let before = known.1;
+        *known = (applied, index);
+        report.require(before <= index, "BQ-2", || {
+            let server = server + 1;
+            format!("{action:?} had index {before} at server {server}, and at {applied} {index}")
         });
-        *known = index;
     }
 
     /// A client has its answer.

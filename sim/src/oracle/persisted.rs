@@ -1,7 +1,7 @@
 //! RI-7, persist before speaking: nothing is said that a crash would make a lie. What a message
 //! promises is compared with the disk at the moment it leaves.
 
-use tribune_base::id::Index;
+use tribune_base::id::{Index, Term};
 use tribune_raft::{Appended, Message};
 
 use super::{After, Report};
@@ -32,7 +32,7 @@ pub(crate) fn check(report: &mut Report, it: &After<'_>, message: &Message, disk
         Message::AppendEntriesResponse { result: Appended::Matched(index), .. }
         | Message::HeartbeatResponse { matched: index, .. } => {
             if !passed {
-                acknowledged(report, it, *index, disk);
+                acknowledged(report, it, term, *index, disk);
             }
         }
         Message::RequestPreVote { .. }
@@ -50,8 +50,10 @@ pub(crate) fn check(report: &mut Report, it: &After<'_>, message: &Message, disk
 }
 
 /// What a follower acknowledges is on its disk, and is what it has in memory.
-fn acknowledged(report: &mut Report, it: &After<'_>, index: Index, disk: &Disk) {
-    let memory = it.node.raft().entry(index).map(|it| it.id);
+fn acknowledged(report: &mut Report, it: &After<'_>, term: Term, index: Index, disk: &Disk) {
+    // What is in memory may have been replaced since the answer was given, and before it left.
+    let raft = it.node.raft();
+    let memory = raft.entry(index).map(|it| it.id).filter(|it| it.term <= term);
     let holds = memory.map_or(index <= disk.last(), |it| disk.holds(it));
     report.require(holds, "RI-7", || {
         format!("{} acknowledges {index}, and has {} on disk", it.id(), disk.last())

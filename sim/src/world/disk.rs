@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tribune_base::id::{Index, LogId, Term};
-use tribune_raft::{Entry, HardState, Persist, PersistSeq, Restored, SnapshotMeta};
+use tribune_raft::{
+    Configuration, Entry, HardState, Payload, Persist, PersistSeq, Restored, SnapshotMeta,
+};
 use tribune_state::Snapshot;
 
 use crate::moment::Moment;
@@ -31,6 +33,8 @@ pub(crate) struct Disk {
     pub(crate) stalled_until: Moment,
     /// Whether a flush fails for want of room.
     pub(crate) full: bool,
+    /// The last batch that was confirmed before it was durable.
+    lied: PersistSeq,
 }
 
 /// A durable snapshot.
@@ -73,6 +77,13 @@ impl Disk {
         last
     }
 
+    /// The last batch that was written since this was last asked: for disks that lie.
+    pub(crate) fn unconfirmed(&mut self) -> Option<PersistSeq> {
+        let last = self.pending.back().map(|it| it.seq).filter(|it| self.lied < *it)?;
+        self.lied = last;
+        Some(last)
+    }
+
     /// Batches that a crash may lose.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
@@ -85,6 +96,7 @@ impl Disk {
             apply(&mut self.hard_state, &mut self.entries, batch);
         }
         self.flushing = 0;
+        self.lied = PersistSeq::default();
         self.incoming.clear();
     }
 
@@ -104,6 +116,15 @@ impl Disk {
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Option<&Saved> {
         self.snapshots.last()
+    }
+
+    /// Every configuration here, in the log and in the newest snapshot.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = &Configuration> {
+        let log = self.entries.iter().filter_map(|it| match &it.payload {
+            Payload::Configuration(it) => Some(it),
+            Payload::Command(_) | Payload::Empty => None,
+        });
+        log.chain(self.snapshots.last().map(|it| &it.meta.configuration))
     }
 
     /// The durable vote and term.
@@ -228,8 +249,6 @@ const KEPT: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use tribune_raft::Payload;
-
     use super::*;
 
     fn batch(seq: u64, truncate_from: Option<u64>, entries: &[(u64, u64)]) -> Persist {

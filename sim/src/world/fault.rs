@@ -223,15 +223,25 @@ impl World {
         self.heap.push(self.now, Event::Look);
     }
 
+    /// Who is put right: everybody, or a quorum. What a quorum is depends on who is asked: the group
+    /// may be changing, and the leader removes who is gone.
     fn choose_core(&self) -> Vec<usize> {
-        let mut core: Vec<_> = (0..self.servers.len()).collect();
-        if self.plan.core_only {
-            let mut rng = tribune_base::rng::Rng::stream(self.plan.seed, "core");
-            rng.shuffle(&mut core);
-            core.truncate(self.servers.len() / 2 + 1);
-            core.sort_unstable();
+        let everybody: Vec<_> = (0..self.servers.len()).collect();
+        if !self.plan.core_only {
+            return everybody;
         }
-        core
+        let mut core = everybody.clone();
+        tribune_base::rng::Rng::stream(self.plan.seed, "core").shuffle(&mut core);
+        core.truncate(self.servers.len() / 2 + 1);
+        core.sort_unstable();
+        let decides = |group: &raft::Configuration| {
+            group.agreed(|id| u8::from(core.iter().any(|it| server_id(*it) == id))) == 1
+        };
+        let agree = everybody.iter().all(|it| self.disks[*it].configurations().all(decides));
+        let agree = agree && self.servers.iter().all(|it| {
+            it.node.as_ref().is_none_or(|node| decides(node.raft().configuration()))
+        });
+        if agree { core } else { everybody }
     }
 
     /// Has the cluster recovered?

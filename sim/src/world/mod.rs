@@ -64,6 +64,8 @@ pub struct Outcome {
     pub history: Vec<Record>,
     /// What happened, if it was to be kept.
     pub lines: Vec<Line>,
+    /// How many servers and clients there were.
+    pub places: (usize, usize),
 }
 
 /// Play a plan to its end, or to its first violation. `keep`, if the trace is wanted.
@@ -231,6 +233,7 @@ impl World {
     }
 
     fn outcome(self) -> Outcome {
+        let places = (self.servers.len(), self.clients.len());
         let mut history: Vec<_> = Vec::new();
         for client in self.clients {
             history.extend(client.history);
@@ -255,6 +258,7 @@ impl World {
             liveness: self.oracle.liveness,
             history,
             lines: self.trace.lines().to_vec(),
+            places,
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub(super) next_request: u64,
     /// What tasks of the shell are numbered by.
     pub(super) tasks: u64,
+    /// When the last piece of a snapshot is read.
+    pub(super) last_read: Moment,
     timer: (Moment, u64),
     /// How often its deadline was still in the past after it was met.
     overdue: u32,
@@ -65,6 +67,7 @@ impl Server {
             connections: BTreeMap::new(),
             next_request: 0,
             tasks: 0,
+            last_read: Moment::default(),
             timer: (Moment::NEVER, 0),
             overdue: 0,
             paused: false,
@@ -256,6 +259,9 @@ impl World {
         self.oracle.on_step(&it, before, disks);
         self.note_role(n, node);
         self.flush(n);
+        if self.plan.knobs.lying_disks {
+            self.lie(n, node, local);
+        }
         // Before any reply leaves: who has read an acknowledgement may read again.
         let server = &mut self.servers[n];
         if server.shown != Some(shown) {
@@ -390,10 +396,11 @@ impl World {
     /// A deadline has come.
     pub(super) fn ring(&mut self, n: usize, generation: u64) {
         let timer = &mut self.servers[n].timer;
-        if timer.1 != generation {
+        if timer.1 == generation {
+            timer.0 = Moment::NEVER;
+        } else if generation != u64::MAX {
             return;
         }
-        timer.0 = Moment::NEVER;
         self.note(Place::Server(n), "timer", 0, String::new);
         self.step(n, |_, _, _| {});
     }
@@ -431,10 +438,19 @@ impl World {
         let knobs = &self.plan.knobs;
         let healed = !self.core.is_empty();
         let tail = if dice.permille(knobs.disk_tail) && !healed { 50 } else { 1 };
-        let latency = DISK_MIN + dice.up_to(knobs.disk_max) * tail;
+        let max = if healed { knobs.disk_max.min(HEALED) } else { knobs.disk_max };
+        let latency = DISK_MIN + dice.up_to(max) * tail;
         let at = (self.now + latency).max(disk.stalled_until);
         let life = self.servers[n].life;
         self.heap.push(at, Event::Flushed { server: n, life });
+    }
+
+    /// Confirm what is not durable.
+    fn lie(&mut self, n: usize, node: &mut Node, local: Instant) {
+        if let Some(seq) = self.disks[n].unconfirmed() {
+            node.handle(local, Input::Persisted(seq));
+            self.after(Duration::ZERO, Event::Timer { server: n, generation: u64::MAX });
+        }
     }
 
     /// A flush is done.
@@ -446,7 +462,9 @@ impl World {
         self.oracle.on_durable(n, &self.disks[n]);
         self.note(Place::Server(n), "durable", seq.0, || format!("up to {}", seq.0));
         self.flush(n);
-        self.step(n, |_, node, local| node.handle(local, Input::Persisted(seq)));
+        if !self.plan.knobs.lying_disks {
+            self.step(n, |_, node, local| node.handle(local, Input::Persisted(seq)));
+        }
     }
 }
 
@@ -527,6 +545,9 @@ const HOLD_MAX: Duration = Duration::from_secs(7);
 
 /// How long it takes to notice that nobody listens.
 const RESET: Duration = Duration::from_millis(1);
+
+/// How long a flush takes at most once everything is put right.
+const HEALED: Duration = Duration::from_millis(20);
 
 /// No flush is faster.
 const DISK_MIN: Duration = Duration::from_micros(100);

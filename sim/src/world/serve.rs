@@ -76,8 +76,13 @@ impl World {
         server.tasks += 1;
         let life = server.life;
         let subject = [TASK, n as u64, u64::from(life), server.tasks];
-        let delay = Dice::about(self.plan.seed, &subject).up_to(max);
-        self.after(delay, Event::Done { server: n, life, done: Box::new(done) });
+        let mut at = self.now + Dice::about(self.plan.seed, &subject).up_to(max);
+        // What is read for a peer comes in the order it was asked for.
+        if matches!(done, Done::SnapshotRead { .. }) {
+            at = at.max(server.last_read);
+            server.last_read = at;
+        }
+        self.heap.push(at, Event::Done { server: n, life, done: Box::new(done) });
     }
 
     /// A task is done: the node is told.
@@ -161,7 +166,7 @@ impl World {
                 let view = server.view(node);
                 match shell::try_read(&view, local, &server.context, &read) {
                     Answer::Now(response) => {
-                        self.rendered_for(n, client, response.meta);
+                        self.rendered_for(n, client, &view, response.meta);
                         return self.respond(client, generation, response);
                     }
                     Answer::Later(seen) => {
@@ -206,13 +211,14 @@ impl World {
     }
 
     /// An answer was made from this server's state.
-    fn rendered_for(&mut self, n: usize, client: usize, meta: Option<ReadMeta>) {
+    fn rendered_for(&mut self, n: usize, client: usize, view: &View, meta: Option<ReadMeta>) {
         let life = self.servers[n].life;
         let Some(pending) = &self.clients[client].pending else { return };
         let Some(meta) = meta else { return };
         let oracle = &mut self.oracle;
         let (report, action) = (&mut oracle.report, pending.asked.action);
-        oracle.kv.on_rendered(report, (n, life), action, meta.index);
+        let indexes = (view.snapshot.index(), meta.index);
+        oracle.kv.on_rendered(report, (n, life), action, indexes);
     }
 
     /// An answer was rendered, once for everybody who waits for it.
@@ -227,7 +233,7 @@ impl World {
                 let local = self.servers[n].clock.local(self.now);
                 for id in &serve.ids {
                     if let Some((client, _)) = self.servers[n].connections.get(id).copied() {
-                        self.rendered_for(n, client, response.meta);
+                        self.rendered_for(n, client, view, response.meta);
                         self.reply(n, local, *id, &response);
                     }
                 }

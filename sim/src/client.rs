@@ -92,10 +92,8 @@ impl Client {
         self.next += 1;
         self.generation += 1;
         let action = op.action;
-        let writes =
-            matches!(action, Action::Set(_) | Action::Cas(_) | Action::Create(_));
-        let value =
-            if writes { format!("c{number}.{}", op.serial).into() } else { Bytes::new() };
+        let writes = matches!(action, Action::Set(_) | Action::Cas(_) | Action::Create(_));
+        let value = if writes { format!("c{number}.{}", op.serial).into() } else { Bytes::new() };
         let subject = action.subject();
         let known = match action {
             Action::Watch(..) => self.seen.get(&(0, subject)),

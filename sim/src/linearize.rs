@@ -31,6 +31,12 @@ pub enum Call {
     Write(Option<u32>),
     /// It was seen.
     Read(Option<u32>),
+    /// The one value was replaced by the other.
+    Swap(Option<u32>, Option<u32>),
+    /// This value was removed, unless nothing was there.
+    Remove(u32),
+    /// It was something other than this.
+    Differs(Option<u32>),
 }
 
 /// What a search came to.
@@ -90,10 +96,13 @@ pub fn check(operations: &[Operation], steps_max: u64) -> Verdict {
 
 impl Call {
     /// The register after this, if it can happen now.
-    fn apply(self, state: Option<u32>) -> Option<Option<u32>> {
+    pub(crate) fn apply(self, state: Option<u32>) -> Option<Option<u32>> {
         match self {
             Self::Write(value) => Some(value),
             Self::Read(value) => (value == state).then_some(state),
+            Self::Swap(from, to) => (from == state).then_some(to),
+            Self::Remove(value) => state.is_none_or(|it| it == value).then_some(None),
+            Self::Differs(value) => (value != state).then_some(state),
         }
     }
 }
@@ -251,7 +260,11 @@ mod tests {
             ("a write is seen", &[(1, 2, Write(one)), (3, 4, Read(one))], true),
             ("a write is missed", &[(1, 2, Write(one)), (3, 4, Read(None))], false),
             ("a write is missed while it happens", &[(1, 4, Write(one)), (2, 3, Read(None))], true),
-            ("seen and then not", &[(1, 9, Write(one)), (2, 3, Read(one)), (4, 5, Read(None))], false),
+            (
+                "seen and then not",
+                &[(1, 9, Write(one)), (2, 3, Read(one)), (4, 5, Read(None))],
+                false,
+            ),
             ("unknown, and happened", &[(1, 0, Write(one)), (5, 6, Read(one))], true),
             ("unknown, and did not", &[(1, 0, Write(one)), (5, 6, Read(None))], true),
             ("from nowhere", &[(5, 6, Read(two))], false),
@@ -268,7 +281,8 @@ mod tests {
             ),
         ];
         for (name, history, possible) in cases {
-            let history: Vec<_> = history.iter().map(|&(a, b, call)| operation(a, b, call)).collect();
+            let history: Vec<_> =
+                history.iter().map(|&(a, b, call)| operation(a, b, call)).collect();
             let want = if possible { Verdict::Linearizable } else { Verdict::Impossible };
             assert_eq!(check(&history, STEPS), want, "{name}");
         }

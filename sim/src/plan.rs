@@ -390,8 +390,7 @@ fn draw_clocks(rng: &mut Rng, servers: usize, end: Moment, knobs: &Knobs, items:
     let gap = millis(rng, &[1_000, 5_000]);
     for at in moments(rng, gap, end) {
         let server = rng.below(servers as u64) as usize;
-        let rate =
-            if knobs.beyond_drift { pick(rng, &[500, 2_000]) } else { 800 + rng.below(500) };
+        let rate = if knobs.beyond_drift { pick(rng, &[500, 2_000]) } else { 800 + rng.below(500) };
         items.push(Item { at, what: Fault::Rate { server, rate } });
     }
 }

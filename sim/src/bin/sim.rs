@@ -132,7 +132,8 @@ fn main() -> ExitCode {
             swarm_of_shells(seeds, first)
         }
         What::Swarm { seeds, first, servers, threads, .. } => {
-            let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+            let threads =
+                threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
             swarm(Swarm { first, seeds, servers, threads, failures_max: FAILURES_MAX })
         }
         What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),

@@ -200,11 +200,8 @@ impl Kv {
     ) -> Answered {
         let session = (asked.client, asked.server, asked.life);
         let fresh = mode == Mode::Consistent || mode == Mode::Default && !self.drifts;
-        let floor = if fresh {
-            asked.floor
-        } else {
-            self.stale.get(&session).copied().unwrap_or_default()
-        };
+        let floor =
+            if fresh { asked.floor } else { self.stale.get(&session).copied().unwrap_or_default() };
         let Some(at) = self.witness(asked.action, floor, end, response) else {
             report.require(false, "KV-1", || {
                 let body = String::from_utf8_lossy(&response.body);
@@ -247,8 +244,7 @@ impl Kv {
     ) -> Option<Index> {
         let subject = action.subject().as_bytes();
         let exact = matches!(action, Action::Get(..) | Action::Watch(..));
-        let concerns =
-            |key: &Bytes| if exact { key == subject } else { key.starts_with(subject) };
+        let concerns = |key: &Bytes| if exact { key == subject } else { key.starts_with(subject) };
         let changes = self.model.changes(floor, end).iter();
         let changes = changes.filter(|(_, key)| concerns(key)).map(|(at, _)| *at);
         let mut positions = std::iter::once(floor).chain(changes);

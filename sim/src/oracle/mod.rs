@@ -36,8 +36,8 @@ use crate::world::disk::Disk;
 pub(crate) use self::kv::base64;
 pub use self::kv::{Answered, Asked, Outcome};
 pub use self::liveness::{Liveness, WRITES};
-pub(crate) use self::wakeup::Blocked;
 use self::truth::Truth;
+pub(crate) use self::wakeup::Blocked;
 
 /// Something that must not happen has happened.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -170,8 +170,7 @@ impl Model {
     ) -> Option<Index> {
         let from = self.deletes.partition_point(|it| it.at <= floor);
         let mut later = self.deletes[from..].iter_mut();
-        let found =
-            later.find(|it| !it.claimed && it.held == held && it.command == *command)?;
+        let found = later.find(|it| !it.claimed && it.held == held && it.command == *command)?;
         found.claimed = true;
         Some(found.at)
     }
@@ -198,13 +197,10 @@ mod tests {
         assert_eq!(model.apply(Index(6), &set("a/b", "2")), Some(text("2")), "written twice");
 
         let at = |index| model.row(b"a/b", Index(index)).map(|it| (it.create.0, it.modify.0));
-        assert_eq!([at(1), at(2), at(4), at(5), at(7)], [
-            None,
-            Some((2, 2)),
-            Some((2, 3)),
-            None,
-            Some((6, 6))
-        ]);
+        assert_eq!(
+            [at(1), at(2), at(4), at(5), at(7)],
+            [None, Some((2, 2)), Some((2, 3)), None, Some((6, 6))]
+        );
         assert_eq!(model.rows(&prefix, Index(4)).count(), 1);
         assert_eq!(model.rows(&prefix, Index(5)).count(), 0);
         assert_eq!(model.changes(Index(2), Index(5)).len(), 2);

@@ -14,7 +14,7 @@ pub(crate) fn check(report: &mut Report, it: &After<'_>, message: &Message, disk
         format!("{id} speaks of term {term}, and has {} on disk", durable.term)
     });
     // What waited for its batch may leave together with what waited for a later one: it was true, and
-        // is history.
+    // is history.
     let passed = term < durable.term;
     match message {
         Message::RequestVote { .. } => {

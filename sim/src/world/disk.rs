@@ -90,9 +90,10 @@ impl Disk {
 
     /// What a server finds here when it starts. Everything is read back from its bytes.
     pub(crate) fn restored(&self) -> Restored {
-        let entries = self.entries.iter().map(|it| {
-            Entry::from_bytes(it.to_bytes()).expect("what was written is what is read")
-        });
+        let entries = self
+            .entries
+            .iter()
+            .map(|it| Entry::from_bytes(it.to_bytes()).expect("what was written is what is read"));
         Restored {
             hard_state: self.hard_state,
             snapshot: self.snapshots.last().map(|it| it.meta.clone()),

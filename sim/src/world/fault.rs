@@ -300,9 +300,11 @@ impl World {
             && leader.raft().is_configuration_settled()
             && self.core.iter().all(caught_up)
             && self.core.iter().all(idle)
-            && self.core.iter().filter_map(node).all(|it| {
-                it.shown().applied != last.id.index || *it.store().view() == last.state
-            })
+            && self
+                .core
+                .iter()
+                .filter_map(node)
+                .all(|it| it.shown().applied != last.id.index || *it.store().view() == last.state)
     }
 
     /// How everybody is, in a line.
@@ -332,4 +334,3 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long the last client waits between two requests.
 const WARM_UP: Duration = Duration::from_millis(20);
-

@@ -220,7 +220,13 @@ impl World {
         self.heap.push(self.now + delay, event);
     }
 
-    fn note(&mut self, place: Place, kind: &'static str, payload: u64, text: impl FnOnce() -> String) {
+    fn note(
+        &mut self,
+        place: Place,
+        kind: &'static str,
+        payload: u64,
+        text: impl FnOnce() -> String,
+    ) {
         self.trace.note(self.now, place, kind, payload, text);
     }
 

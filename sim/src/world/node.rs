@@ -321,11 +321,8 @@ impl World {
         if fate.again.is_some() && again.is_none() {
             self.net.withdraw(n, to);
         }
-        let message = Box::new(if self.plan.knobs.through_bytes {
-            through_bytes(&message)
-        } else {
-            message
-        });
+        let message =
+            Box::new(if self.plan.knobs.through_bytes { through_bytes(&message) } else { message });
         let sent = self.now;
         if let Some(again) = again {
             let message = message.clone();

@@ -356,13 +356,7 @@ impl World {
         self.finish(client, true, answered, seen);
     }
 
-    fn finish(
-        &mut self,
-        client: usize,
-        returned: bool,
-        answered: Answered,
-        seen: Option<String>,
-    ) {
+    fn finish(&mut self, client: usize, returned: bool, answered: Answered, seen: Option<String>) {
         self.clients[client].end(self.now, returned, answered, seen);
         if client + 1 == self.clients.len() {
             self.probed(answered);

@@ -27,6 +27,7 @@ pub mod linearize;
 pub mod moment;
 pub mod oracle;
 pub mod plan;
+pub mod register;
 pub mod shrink;
 pub mod swarm;
 pub mod trace;

@@ -31,6 +31,12 @@ pub enum Call {
     Write(Option<u32>),
     /// It was seen.
     Read(Option<u32>),
+    /// The one value was replaced by the other.
+    Swap(Option<u32>, Option<u32>),
+    /// This value was removed, unless nothing was there.
+    Remove(u32),
+    /// It was something other than this.
+    Differs(Option<u32>),
 }
 
 /// What a search came to.
@@ -90,10 +96,13 @@ pub fn check(operations: &[Operation], steps_max: u64) -> Verdict {
 
 impl Call {
     /// The register after this, if it can happen now.
-    fn apply(self, state: Option<u32>) -> Option<Option<u32>> {
+    pub(crate) fn apply(self, state: Option<u32>) -> Option<Option<u32>> {
         match self {
             Self::Write(value) => Some(value),
             Self::Read(value) => (value == state).then_some(state),
+            Self::Swap(from, to) => (from == state).then_some(to),
+            Self::Remove(value) => state.is_none_or(|it| it == value).then_some(None),
+            Self::Differs(value) => (value != state).then_some(state),
         }
     }
 }

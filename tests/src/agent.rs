@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Agent {
     child: Option<Child>,
+    place: Place,
     dir: PathBuf,
     arguments: Vec<String>,
     /// Where it answers HTTP.
@@ -24,6 +25,15 @@ pub struct Agent {
     pub server: SocketAddr,
     /// Its place in the LAN pool.
     pub lan: SocketAddr,
+}
+
+/// Where an agent runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its address.
+    pub ip: IpAddr,
+    /// The network namespace that has this address, if it is not our own.
+    pub namespace: Option<String>,
 }
 
 /// What an agent answered.
@@ -63,6 +73,11 @@ impl Agent {
 
     /// The same, of an agent called `node`.
     pub fn prepare_as(node: &str, arguments: &[&str]) -> Self {
+        Self::prepare_at(Place::here(), node, arguments)
+    }
+
+    /// The same, of an agent that runs somewhere else.
+    pub fn prepare_at(place: Place, node: &str, arguments: &[&str]) -> Self {
         let [http, dns, server, lan, wan] = free_ports();
         let dir = scratch();
         let mut all = vec!["agent".to_owned(), format!("-node={node}")];
@@ -76,7 +91,10 @@ impl Agent {
         all.push(format!("-server-port={server}"));
         all.push(format!("-serf-lan-port={lan}"));
         all.push(format!("-serf-wan-port={wan}"));
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        if place.namespace.is_some() {
+            all.push(format!("-client={}", place.ip));
+        }
+        let at = |port| SocketAddr::from((place.ip, port));
         Self {
             child: None,
             dir,
@@ -85,6 +103,7 @@ impl Agent {
             dns: at(dns),
             server: at(server),
             lan: at(lan),
+            place,
         }
     }
 
@@ -97,7 +116,9 @@ impl Agent {
     pub fn spawn(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path());
         let log = log.expect("the scratch directory is ours");
-        let child = Command::new(binary())
+        let child = self
+            .place
+            .command()
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
@@ -127,6 +148,11 @@ impl Agent {
     /// Whether it was started, and not killed since.
     pub fn is_running(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// How the process ended, if it did so by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|it| it.try_wait().expect("our own child"))
     }
 
     /// `kill -9`.
@@ -264,6 +290,21 @@ impl Drop for Agent {
     }
 }
 
+impl Place {
+    /// This machine, as itself.
+    pub const fn here() -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), namespace: None }
+    }
+
+    /// The binary, run there. The process is the binary's own: it can be signalled.
+    fn command(&self) -> Command {
+        let Some(namespace) = &self.namespace else { return Command::new(binary()) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(binary());
+        command
+    }
+}
+
 impl Response {
     /// The value of a header, named in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -291,10 +332,13 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The binary, built once.
+/// The binary: the one that `TRIBUNE_BINARY` names, or else built once.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("TRIBUNE_BINARY") {
+            return named.into();
+        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace member");
         let mut build = Command::new(env!("CARGO"));
         // The whole workspace, so that features are unified as `cargo test --workspace` unifies

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use crate::agent::{Agent, eventually};
+use crate::agent::{Agent, Place, eventually};
 
 /// Servers of one datacenter. They are called `n1`, `n2`, ...
 #[derive(Debug)]
@@ -15,10 +15,15 @@ pub struct Cluster {
 impl Cluster {
     /// `count` servers that wait for each other, each given the first one's address; ready to answer.
     pub fn start(count: usize) -> Self {
-        let expect = format!("-bootstrap-expect={count}");
+        Self::start_at(&vec![Place::here(); count])
+    }
+
+    /// The same, each where it is told to run.
+    pub fn start_at(places: &[Place]) -> Self {
+        let expect = format!("-bootstrap-expect={}", places.len());
         let mut cluster = Self { servers: Vec::new() };
-        for _ in 0..count {
-            cluster.prepare(&[&expect]);
+        for place in places {
+            cluster.prepare_at(place.clone(), &[&expect]);
         }
         for server in &mut cluster.servers {
             server.spawn();
@@ -29,10 +34,16 @@ impl Cluster {
 
     /// One more server, given the first one's address. It is not started.
     pub fn prepare(&mut self, arguments: &[&str]) -> usize {
+        self.prepare_at(Place::here(), arguments)
+    }
+
+    fn prepare_at(&mut self, place: Place, arguments: &[&str]) -> usize {
         let quick = "performance { raft_multiplier = 1 }";
-        let mut all = vec!["-server", "-bind=127.0.0.1", "-hcl", quick];
+        let bind = format!("-bind={}", place.ip);
+        let mut all = vec!["-server", &bind, "-hcl", quick];
         all.extend(arguments);
-        let mut server = Agent::prepare_as(&format!("n{}", self.servers.len() + 1), &all);
+        let name = format!("n{}", self.servers.len() + 1);
+        let mut server = Agent::prepare_at(place, &name, &all);
         let first = self.servers.first().map_or(server.lan, |it| it.lan);
         server.add_argument(format!("-retry-join={first}"));
         self.servers.push(server);

@@ -4,6 +4,8 @@
 //! to talk to it is [`agent`]; everything else is in `tests/`.
 
 pub mod agent;
+pub mod client;
 pub mod cluster;
 pub mod dns;
+pub mod network;
 pub mod web;

@@ -209,6 +209,11 @@ impl Oracle {
         self.transfer.on_timer(&mut self.report, it);
     }
 
+    /// A server is asked to hand over.
+    pub(crate) fn on_transfer(&mut self, server: usize) {
+        self.transfer.on_crash(server);
+    }
+
     /// A server has lain still: its deadlines could not be kept.
     pub(crate) fn on_pause(&mut self, server: usize) {
         self.wakeup.on_pause(server);

@@ -183,6 +183,8 @@ impl World {
     fn transfer(&mut self, to: Option<usize>) {
         let Some(leader) = self.leader() else { return };
         let to = to.map(server_id);
+        // A new one may begin in the moment that ends the last one.
+        self.oracle.on_transfer(leader);
         // What is refused changes nothing.
         self.step(leader, |_, node, local| _ = node.transfer(local, to));
     }

@@ -250,7 +250,9 @@ impl World {
                 let (state, from) = (batch.hard_state, batch.truncate_from);
                 let last = batch.entries.last().map_or(0, |it| it.id.index.0);
                 self.note(Place::Server(n), "persist", seq << 32 | last, || {
-                    format!("{seq}: {entries} entries up to {last} {state:?} truncate {from:?}")
+                    let group = batch.entries.iter().rev().find_map(group);
+                    let group = group.unwrap_or_default();
+                    format!("{seq}: {entries} up to {last} {state:?} truncate {from:?} {group}")
                 });
                 self.disks[n].submit(batch.clone());
             }
@@ -484,6 +486,17 @@ fn through_bytes(message: &Wire) -> Wire {
     let read = Wire::decode(message.encode()).expect("we can read what we write");
     assert_eq!(&read, message, "a message changed on its way through its bytes");
     read
+}
+
+/// The group that an entry brings about, in a few words.
+fn group(entry: &Entry) -> Option<String> {
+    let Payload::Configuration(it) = &entry.payload else { return None };
+    let names = |group: &BTreeMap<ServerId, String>| {
+        group.keys().map(|it| format!("n{it}")).collect::<Vec<_>>().join(" ")
+    };
+    let (voters, outgoing) = (names(&it.voters), names(&it.outgoing));
+    let others = names(&it.non_voters);
+    Some(format!("{}: voters [{voters}] outgoing [{outgoing}] others [{others}]", entry.id))
 }
 
 /// A number for a message.

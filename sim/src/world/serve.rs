@@ -166,7 +166,7 @@ impl World {
                 let view = server.view(node);
                 match shell::try_read(&view, local, &server.context, &read) {
                     Answer::Now(response) => {
-                        self.rendered_for(n, client, &view, response.meta);
+                        self.rendered_for(n, (client, generation), &view, response.meta);
                         return self.respond(client, generation, response);
                     }
                     Answer::Later(seen) => {
@@ -211,7 +211,17 @@ impl World {
     }
 
     /// An answer was made from this server's state.
-    fn rendered_for(&mut self, n: usize, client: usize, view: &View, meta: Option<ReadMeta>) {
+    fn rendered_for(
+        &mut self,
+        n: usize,
+        (client, generation): (usize, u32),
+        view: &View,
+        meta: Option<ReadMeta>,
+    ) {
+        // It may have gone, and be about something else already.
+        if self.clients[client].generation != generation {
+            return;
+        }
         let life = self.servers[n].life;
         let Some(pending) = &self.clients[client].pending else { return };
         let Some(meta) = meta else { return };
@@ -232,8 +242,8 @@ impl World {
             shell::Rendered::Response(response) => {
                 let local = self.servers[n].clock.local(self.now);
                 for id in &serve.ids {
-                    if let Some((client, _)) = self.servers[n].connections.get(id).copied() {
-                        self.rendered_for(n, client, view, response.meta);
+                    if let Some(asker) = self.servers[n].connections.get(id).copied() {
+                        self.rendered_for(n, asker, view, response.meta);
                         self.reply(n, local, *id, &response);
                     }
                 }

@@ -28,8 +28,8 @@ pub(crate) struct Roster {
     /// Where this server itself listens.
     own: Arc<str>,
     next: Instant,
-    /// How many rounds of hellos there have been.
-    rounds: u64,
+    /// How many rounds of hellos there will be before one that asks the seeds, too.
+    seeds_after: u64,
 }
 
 /// A server that has said hello.
@@ -58,7 +58,7 @@ impl Roster {
             voters: Arc::default(),
             own,
             next: now,
-            rounds: 0,
+            seeds_after: 0,
         }
     }
 
@@ -115,12 +115,20 @@ impl Roster {
     fn recipients(&self) -> BTreeSet<Arc<str>> {
         let mut to: BTreeSet<_> = self.servers.values().map(|it| Arc::clone(&it.address)).collect();
         to.extend(self.addresses.values().cloned());
-        // Once somebody is known, what was configured is asked now and then: another part of the
-        // cluster may be there.
-        if self.servers.is_empty() || self.rounds.is_multiple_of(SEED_ROUNDS) {
+        // Once somebody is known, seeds are asked when there are new ones, and now and then: another
+        // part of the cluster may be there.
+        if self.servers.is_empty() || self.seeds_after == 0 {
             to.extend(self.seeds.iter().cloned());
         }
         to
+    }
+
+    /// There may be somebody at `address`, who is to be found at once.
+    fn seed(&mut self, address: &str, now: Instant) {
+        if self.seeds.len() < SEEDS_MAX && self.seeds.insert(address.into()) {
+            self.next = now.min(self.next);
+            self.seeds_after = 0;
+        }
     }
 }
 
@@ -146,9 +154,10 @@ impl Node {
         let settled = self.raft.leader().is_some();
         let interval = if settled { HELLO_INTERVAL } else { HELLO_INTERVAL_SEARCHING };
         self.roster.next = self.now + interval;
-        self.roster.rounds += 1;
         let own = Arc::clone(self.roster.own());
-        for to in self.roster.recipients() {
+        let recipients = self.roster.recipients();
+        self.roster.seeds_after = self.roster.seeds_after.checked_sub(1).unwrap_or(SEED_ROUNDS);
+        for to in recipients {
             if to != own {
                 let message = Wire::Hello(Box::new(self.hello(true)));
                 self.outputs.push_back(Output::Send { to, message });
@@ -192,17 +201,16 @@ impl Node {
             self.outputs.push_back(Output::Send { to: Arc::clone(&address), message });
         }
         for known in &hello.known {
-            if **known != **self.roster.own() && self.roster.seeds.len() < SEEDS_MAX {
-                self.roster.seeds.insert(known.as_str().into());
+            if **known != **self.roster.own() {
+                self.roster.seed(known, self.now);
             }
         }
         // Whoever was there before is gone.
         self.roster.servers.retain(|id, it| *id == from || it.address != address);
         let known = Known { hello, address, heard: self.now };
         if self.roster.servers.insert(from, known).is_none() {
-            // Somebody new: whom it knows is found at once, not with the next round.
+            // Somebody new hears at once of all the others, and they of it.
             self.roster.next = self.now.min(self.roster.next);
-            self.roster.rounds = 0;
         }
         self.gather();
         self.meet(from);

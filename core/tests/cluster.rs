@@ -22,6 +22,17 @@ fn three_servers_that_know_one_of_them_begin_a_cluster() {
     }
 }
 
+/// The first of them by id is the one to begin, and it was told of one other only.
+#[test]
+fn a_cluster_begins_at_once_whoever_it_is_that_everybody_knows() {
+    for known in ["n1", "n2", "n3"] {
+        let mut world = World::of(3);
+        world.all_join(known);
+        world.run(Duration::from_secs(3));
+        assert!(world.leader().is_some(), "everybody knows {known}");
+    }
+}
+
 #[test]
 fn two_of_three_wait_for_the_third() {
     let mut world = World::of(3);

@@ -25,6 +25,8 @@ pub struct World {
     next_request: u64,
     snapshot_entries_max: u64,
     expect: u64,
+    /// The only address everybody is told.
+    join: String,
 }
 
 struct Server {
@@ -73,11 +75,22 @@ impl World {
             next_request: 0,
             snapshot_entries_max: 10_000,
             expect,
+            join: "10.0.0.1:8300".to_owned(),
         };
         for name in world.names() {
             world.start(&name);
         }
         world
+    }
+
+    /// Make everybody start anew, and know nobody but `name`.
+    pub fn all_join(&mut self, name: &str) {
+        self.join = self.address(name);
+        for name in self.names() {
+            self.stop(&name);
+            self.wipe(&name);
+            self.start(&name);
+        }
     }
 
     /// Make all servers forget their log after so many entries. They start anew.
@@ -350,7 +363,7 @@ impl World {
             shown: BTreeMap::new(),
             context: Arc::new(Context::new("dc1", name)),
             bootstrap_expect: self.expect,
-            join: vec!["10.0.0.1:8300".into()],
+            join: vec![self.join.clone()],
             autopilot: tribune_state::Autopilot::default(),
             raft: raft::Config {
                 snapshot_entries_max: self.snapshot_entries_max,

@@ -240,9 +240,11 @@ impl World {
             group.agreed(|id| u8::from(core.iter().any(|it| server_id(*it) == id))) == 1
         };
         let agree = everybody.iter().all(|it| self.disks[*it].configurations().all(decides));
-        let agree = agree && self.servers.iter().all(|it| {
-            it.node.as_ref().is_none_or(|node| decides(node.raft().configuration()))
-        });
+        let agree = agree
+            && self
+                .servers
+                .iter()
+                .all(|it| it.node.as_ref().is_none_or(|node| decides(node.raft().configuration())));
         if agree { core } else { everybody }
     }
 

@@ -9,7 +9,7 @@ use std::{env, fmt};
 use tribune_base::bug::{self, Bug, Standing};
 
 use crate::world::Faults;
-use crate::{isolation, late_answer, run, twins};
+use crate::{isolation, late_answer, run, stale_log, twins};
 
 /// Its name, and what it does with a seed.
 type Scenario = (&'static str, fn(u64));
@@ -23,6 +23,7 @@ const SCENARIOS: &[Scenario] = &[
     ("isolation", isolation),
     ("twins", twins),
     ("late answer", |_| late_answer()),
+    ("stale log", |_| stale_log()),
 ];
 
 /// Bugs of elections, the log, membership and snapshots that these worlds cannot show.

@@ -16,9 +16,13 @@ mod world;
 
 use std::env;
 
-use tribune_base::id::{Index, ServerId, Term};
+use bytes::Bytes;
+use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
-use tribune_raft::{Appended, Config, Configuration, Message, Node, Output, Restored, Role};
+use tribune_raft::{
+    Appended, Config, Configuration, Entry, HardState, Message, Node, Output, Payload, Restored,
+    Role, SnapshotMeta,
+};
 use world::{Faults, World};
 
 /// Nothing bad happens, and in the end something good does.
@@ -122,6 +126,29 @@ fn late_answer() {
     let result = Appended::Matched(Index(2));
     assert_eq!(say(Message::AppendEntriesResponse { term, result }).1, Index(0));
     assert_eq!(say(Message::AppendEntriesResponse { term: next, result }).1, Index(2));
+}
+
+/// A log that is longer than a snapshot and disagrees with its last entry is given up. Not left to
+/// chance either: a tail that is stale and as long as that is rare.
+#[test]
+fn stale_logs_do_not_survive_a_snapshot() {
+    stale_log();
+}
+
+fn stale_log() {
+    let (one, two, now) = (ServerId(1), ServerId(2), Instant::START);
+    let entry = |n| Entry { id: LogId::new(Term(1), Index(n)), payload: Payload::Empty };
+    let hard_state = HardState { term: Term(2), vote: None };
+    let restored = Restored { hard_state, snapshot: None, entries: (1..=4).map(entry).collect() };
+    let mut node = Node::new(one, Config::lan(1), restored, 1, now);
+    let last = LogId::new(Term(2), Index(3));
+    let meta = SnapshotMeta { last, ..SnapshotMeta::default() };
+    let data = Bytes::from_static(b"state");
+    let (term, offset, done) = (Term(2), 0, true);
+    node.step(now, two, Message::InstallSnapshot { term, meta, offset, data, done });
+    node.snapshot_written(now, last, 5);
+    node.snapshot_installed(now, last);
+    assert_eq!((node.last(), node.commit()), (last, last.index));
 }
 
 fn twins(seed: u64) {

@@ -66,9 +66,13 @@ impl Node {
         self.announce();
     }
 
-    /// Whether this server would do any good by standing for election.
+    /// Whether this server would do any good by standing for election. Also one that has lost its
+    /// vote does, until that is committed: others may need what only its log has (dissertation,
+    /// section 4.2.2). Its own vote does not count then.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.configuration().is_voter(self.id) && !self.is_installing()
+        let at = self.log.configuration_index();
+        let voted = self.commit < at && self.log.configuration_at(at.prev()).is_voter(self.id);
+        (self.configuration().is_voter(self.id) || voted) && !self.is_installing()
     }
 
     /// Nobody leads, it seems. Ask whether the others think so, too, before disturbing them.

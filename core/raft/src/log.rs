@@ -190,12 +190,6 @@ impl Log {
         self.latest().0
     }
 
-    /// Whether the configuration in force is the end of a joint phase.
-    pub(crate) fn ends_joint_phase(&self) -> bool {
-        let [.., (_, before), (_, current)] = &self.configurations[..] else { return false };
-        before.is_joint() && !current.is_joint()
-    }
-
     /// The configuration that was in force at `index`.
     pub(crate) fn configuration_at(&self, index: Index) -> &Configuration {
         let current = self.configurations.partition_point(|(at, _)| *at <= index);

@@ -89,14 +89,8 @@ impl Progress {
         }
     }
 
-    /// The next append, if the window has room and the log the entries: none after `through`.
-    pub(crate) fn due(
-        &mut self,
-        log: &Log,
-        through: Index,
-        config: &Config,
-        round: u64,
-    ) -> Option<Due> {
+    /// The next append, if the window has room and the log the entries.
+    pub(crate) fn due(&mut self, log: &Log, config: &Config, round: u64) -> Option<Due> {
         let room = match self.state {
             State::Probe => self.in_flight.is_empty(),
             State::Replicate => {
@@ -105,14 +99,12 @@ impl Progress {
             }
             State::Snapshot(_) => false,
         };
-        if !room || through < self.next {
+        if !room || log.last().index < self.next {
             return None;
         }
         let prev = self.next.prev();
         let prev_log = LogId::new(log.term(prev)?, prev);
-        let left = usize::try_from(through.0 - prev.0).unwrap_or(usize::MAX);
-        let count_max = config.append_entries_max.min(left);
-        let entries = log.batch(self.next, count_max, config.append_bytes_max);
+        let entries = log.batch(self.next, config.append_entries_max, config.append_bytes_max);
         let bytes = entries.iter().map(crate::entry::Entry::cost).sum();
         let last = entries.last().map_or(prev, |it| it.id.index);
         self.in_flight.push_back(InFlight { last, bytes, round });

@@ -88,13 +88,10 @@ impl Node {
 
     /// Send every peer what it has room for.
     pub(crate) fn replicate(&mut self) {
-        let through = self.shareable();
         let Part::Leader(leader) = &mut self.part else { return };
         let (term, leader_commit) = (self.hard_state.term, self.commit);
         for (&to, progress) in &mut leader.progress {
-            while let Some(due) =
-                progress.due(&self.log, through, &self.config, leader.round.serial)
-            {
+            while let Some(due) = progress.due(&self.log, &self.config, leader.round.serial) {
                 progress.told = leader_commit;
                 let crate::progress::Due { prev_log, entries } = due;
                 let message = Message::AppendEntries { term, prev_log, entries, leader_commit };
@@ -102,16 +99,6 @@ impl Node {
             }
         }
         self.replicate_snapshots();
-    }
-
-    /// How much of the log others may have. All of it, although our own disk may not have it yet; but
-    /// not an entry that takes votes away. If we crashed and lost that, whoever had it could neither
-    /// be elected, having no vote, nor vote for anybody who lacks it; and its vote may be needed as
-    /// long as the others do not know that it has none.
-    fn shareable(&self) -> Index {
-        let at = self.log.configuration_index();
-        let takes_votes = self.log.ends_joint_phase() && self.disk.durable_index() < at;
-        if takes_votes { at.prev() } else { self.log.last().index }
     }
 
     /// Begin a new round. Its number is what makes reads and the lease safe: an answer to it can

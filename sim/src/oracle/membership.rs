@@ -53,10 +53,17 @@ pub(crate) fn check_append(report: &mut Report, it: &After<'_>, batch: &Persist)
     }
 }
 
-/// Somebody leads: it has a vote.
+/// Somebody leads: it has a vote, or had one before a change that is not committed.
 pub(crate) fn check_leader(report: &mut Report, it: &After<'_>) {
     let raft = it.node.raft();
-    report.require(raft.configuration().is_voter(it.id()), "RI-10", || {
+    let open = (raft.commit().0 + 1..=raft.last().index.0).map(Index);
+    let mut open = open.filter_map(|it| raft.entry(it)).map(|it| &it.payload);
+    let votes = raft.configuration().is_voter(it.id())
+        || open.any(|entry| match entry {
+            Payload::Configuration(group) => group.is_voter(it.id()),
+            Payload::Command(_) | Payload::Empty => false,
+        });
+    report.require(votes, "RI-10", || {
         format!("{} leads term {} and has no vote", it.id(), raft.term())
     });
 }

@@ -97,7 +97,9 @@ impl World {
     /// Whoever leads, as far as somebody knows who sees everything.
     pub(super) fn leader(&self) -> Option<usize> {
         let leaders = self.servers.iter().enumerate().filter_map(|(n, it)| {
-            let node = it.node.as_ref().filter(|_| !it.paused)?;
+            // Once some are put right, the others are out of reach.
+            let reachable = self.core.is_empty() || self.core.contains(&n);
+            let node = it.node.as_ref().filter(|_| !it.paused && reachable)?;
             node.raft().is_leader().then(|| (node.raft().term(), n))
         });
         leaders.max().map(|(_, n)| n)

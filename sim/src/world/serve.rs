@@ -154,12 +154,14 @@ impl World {
         client: usize,
         generation: u32,
     ) {
-        let Some(pending) = &self.clients[client].pending else { return };
         if self.clients[client].generation != generation {
             return;
         }
-        let http = Http::of(&pending.asked);
+        let Some(pending) = &mut self.clients[client].pending else { return };
         let server = &mut self.servers[n];
+        // It may have begun another life since it was asked.
+        pending.asked.life = server.life;
+        let http = Http::of(&pending.asked);
         let call = match plan::plan(&http.request(), &server.context) {
             Plan::Write(write) => Call::Write(write),
             Plan::Read(read) => {
@@ -178,7 +180,7 @@ impl World {
             }
             Plan::Answer(response) => return self.respond(client, generation, response),
             Plan::Agent(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote { .. } => {
-                unreachable!("no client asks for {:?}", pending.asked.action)
+                unreachable!("no client asks for such a thing")
             }
         };
         let server = &mut self.servers[n];

@@ -139,5 +139,5 @@ impl Scenario {
 /// How many clients write, each its own key.
 const WRITERS: u64 = 3;
 
-/// The grain of simulated time.
-const TICK: Duration = Duration::from_millis(1);
+/// The grain of simulated time. Most of what a run costs is a price per grain and host.
+const TICK: Duration = Duration::from_millis(4);

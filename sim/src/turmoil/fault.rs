@@ -118,7 +118,7 @@ pub fn name(number: usize) -> String {
 }
 
 /// The latency of links that nothing is wrong with.
-pub const LATENCY_MAX: Duration = Duration::from_millis(5);
+pub const LATENCY_MAX: Duration = Duration::from_millis(10);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

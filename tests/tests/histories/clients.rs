@@ -44,8 +44,8 @@ pub(crate) enum Outcome {
     Stale(Option<u32>),
     /// This was done, or it was not, or it will be.
     Unknown(Call),
-    /// It was said not to have happened. The value that therefore does not exist.
-    Refused(Option<u32>, String),
+    /// It did not happen; why.
+    Refused(String),
 }
 
 /// What the clients of one history share.
@@ -187,9 +187,9 @@ impl<'a> Actor<'a> {
                     Outcome::Done(Call::Read(value))
                 }
             }
-            Ok(answer) => Outcome::Refused(None, answer.text().to_owned()),
+            Ok(answer) => Outcome::Refused(answer.text().to_owned()),
             Err(Failure::Unsent(error) | Failure::Unanswered(error)) => {
-                Outcome::Refused(None, error.to_string())
+                Outcome::Refused(error.to_string())
             }
         };
         let asked = match index {
@@ -218,8 +218,8 @@ impl<'a> Actor<'a> {
                 (text, _) => panic!("{method} {path}: {text}"),
             },
             Ok(answer) if answer.text().contains("may still take effect") => Outcome::Unknown(done),
-            Ok(answer) => Outcome::Refused(value, answer.text().to_owned()),
-            Err(Failure::Unsent(error)) => Outcome::Refused(value, error.to_string()),
+            Ok(answer) => Outcome::Refused(answer.text().to_owned()),
+            Err(Failure::Unsent(error)) => Outcome::Refused(error.to_string()),
             Err(Failure::Unanswered(_)) => Outcome::Unknown(done),
         };
         self.note(key, format!("{method}{condition} {body}"), invoked, outcome);
@@ -249,7 +249,18 @@ fn parse(answer: &Response) -> (Option<u32>, u64) {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, http, key, asked, invoked, returned, outcome } = self;
-        write!(f, "{invoked:>14?} {returned:>14?} c{client} {http} {key} {asked}: {outcome:?}")
+        write!(f, "{invoked:>14?} {returned:>14?} c{client} {http} {key} {asked}: {outcome}")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(call) => write!(f, "{call:?}"),
+            Self::Stale(value) => write!(f, "{value:?}, or newer"),
+            Self::Unknown(call) => write!(f, "{call:?}, perhaps"),
+            Self::Refused(text) => write!(f, "no: {text}"),
+        }
     }
 }
 

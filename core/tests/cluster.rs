@@ -73,6 +73,20 @@ fn a_write_at_a_follower_is_read_at_every_server() {
 }
 
 #[test]
+fn many_long_writes_at_a_follower_wait_their_turn_and_none_is_lost() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    let value = "v".repeat(500_000);
+    let writes: Vec<_> =
+        (0..100).map(|it| world.write(&follower, kv_set(&format!("x/{it}"), &value))).collect();
+    world.run(Duration::from_secs(1));
+    for write in writes {
+        assert_eq!(world.reply(write).status, 200);
+    }
+}
+
+#[test]
 fn writes_go_on_after_the_leader_is_gone_and_nothing_is_lost() {
     let mut world = World::of(3);
     world.run(Duration::from_secs(4));

@@ -4,7 +4,7 @@
 //! again, to whoever leads then; if nobody can say what became of it, the client is told so: to hand
 //! it over again could make it happen twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use tribune_agent::{SyncFailed, SyncId};
 use tribune_api::error::Error;
@@ -28,10 +28,12 @@ pub(crate) struct Forwards {
     last_serial: u64,
     /// Who waits, and for whom.
     waiting: BTreeMap<u64, Handed>,
+    /// Invariant: the bytes of those in `waiting` that were sent.
+    in_flight: usize,
     /// Questions of clients, and who was asked.
     asked: BTreeMap<u64, Asked>,
-    /// Proposals that leave together.
-    outbox: BTreeMap<ServerId, Vec<Proposal>>,
+    /// Proposals that leave together, as far as the window has room.
+    outbox: BTreeMap<ServerId, VecDeque<Proposal>>,
     /// Results that leave together.
     results: BTreeMap<ServerId, Vec<Proposed>>,
     /// Questions of other servers' clients: who asked, and by which number.
@@ -47,6 +49,8 @@ struct Handed {
     proposer: Proposer,
     /// When its fate is unknown. Clients have deadlines of their own.
     deadline: Instant,
+    /// How long it is, once it was sent.
+    sent: Option<usize>,
 }
 
 /// A question that the leader was asked.
@@ -62,6 +66,7 @@ impl Forwards {
         Self {
             last_serial: first_serial,
             waiting: BTreeMap::new(),
+            in_flight: 0,
             asked: BTreeMap::new(),
             outbox: BTreeMap::new(),
             results: BTreeMap::new(),
@@ -73,6 +78,34 @@ impl Forwards {
     fn serial(&mut self) -> u64 {
         self.last_serial = self.last_serial.wrapping_add(1);
         self.last_serial
+    }
+
+    /// The next proposals for `to`, if the window has room: what it cannot take yet must not fill the
+    /// connection, where heartbeats travel, too, and what is too much is lost.
+    fn due(&mut self, to: ServerId) -> Vec<Proposal> {
+        let Some(queue) = self.outbox.get_mut(&to) else { return Vec::new() };
+        let mut due = Vec::new();
+        while self.in_flight < WINDOW_BYTES_MAX
+            && let Some(proposal) = queue.pop_front()
+        {
+            // Who had proposed it may have been told meanwhile that it takes too long.
+            let Some(handed) = self.waiting.get_mut(&proposal.serial) else { continue };
+            handed.sent = Some(proposal.command.len());
+            self.in_flight += proposal.command.len();
+            due.push(proposal);
+        }
+        if queue.is_empty() {
+            self.outbox.remove(&to);
+        }
+        due
+    }
+
+    /// Nobody waits any more for those that `over` says.
+    fn give_up(&mut self, over: impl Fn(&Handed) -> bool) -> Vec<Handed> {
+        let gone: Vec<_> =
+            self.waiting.extract_if(.., |_, it| over(it)).map(|(_, it)| it).collect();
+        self.in_flight -= gone.iter().filter_map(|it| it.sent).sum::<usize>();
+        gone
     }
 
     /// Who asked for `id`, if it was another server.
@@ -100,9 +133,9 @@ impl Node {
         let forwards = &mut self.forwards;
         let serial = forwards.serial();
         let deadline = self.now + self.config.hold_max;
-        forwards.waiting.insert(serial, Handed { to: leader, proposer, deadline });
+        forwards.waiting.insert(serial, Handed { to: leader, proposer, deadline, sent: None });
         let proposal = Proposal { serial, command: command.encode() };
-        forwards.outbox.entry(leader).or_default().push(proposal);
+        forwards.outbox.entry(leader).or_default().push_back(proposal);
     }
 
     /// Have a client's question answered by `leader`.
@@ -120,7 +153,8 @@ impl Node {
             if waiting.get(&serial).is_none_or(|it| it.to != from) {
                 continue;
             }
-            let Some(Handed { proposer, .. }) = waiting.remove(&serial) else { continue };
+            let Some(Handed { proposer, sent, .. }) = waiting.remove(&serial) else { continue };
+            self.forwards.in_flight -= sent.unwrap_or_default();
             match proposer {
                 Proposer::Client(id) => self.forwarded(id, result),
                 Proposer::Sync(id) => self.forwarded_sync(serial, id, result),
@@ -191,14 +225,14 @@ impl Node {
     /// hear of.
     pub(crate) fn abandon_forwards(&mut self) {
         let leader = self.raft.leader();
-        let lost = |_: &u64, it: &mut Handed| Some(it.to) != leader;
-        for (_, handed) in self.forwards.waiting.extract_if(.., lost).collect::<Vec<_>>() {
+        for handed in self.forwards.give_up(|it| Some(it.to) != leader) {
             match handed.proposer {
-                Proposer::Client(id) => {
-                    if self.ledger.take(id).is_some() {
-                        self.reply(id, Error::LeadershipLost.into());
-                    }
-                }
+                Proposer::Client(id) => match (self.ledger.take(id), handed.sent) {
+                    // It has not left: whoever leads next may have it.
+                    (Some(Pending::Forward(write)), None) => self.hold(id, Held::Write(write)),
+                    (Some(_), _) => self.reply(id, Error::LeadershipLost.into()),
+                    (None, _) => {}
+                },
                 Proposer::Sync(id) => self.local.synced(self.now, id, Err(SyncFailed)),
                 Proposer::Server { .. } | Proposer::Duty => {}
             }
@@ -225,11 +259,11 @@ impl Node {
     pub(crate) fn expire_forwards(&mut self) {
         let (now, ledger) = (self.now, &self.ledger);
         self.forwards.asked.retain(|_, it| ledger.is_waiting(it.id));
-        let over = |_: &u64, it: &mut Handed| match it.proposer {
+        let over = |it: &Handed| match it.proposer {
             Proposer::Client(id) => !ledger.is_waiting(id),
             Proposer::Sync(_) | Proposer::Server { .. } | Proposer::Duty => it.deadline <= now,
         };
-        for (_, handed) in self.forwards.waiting.extract_if(.., over).collect::<Vec<_>>() {
+        for handed in self.forwards.give_up(over) {
             if let Proposer::Sync(id) = handed.proposer {
                 self.local.synced(now, id, Err(SyncFailed));
             }
@@ -238,8 +272,11 @@ impl Node {
 
     /// Send what has gathered since the last time: one message to each server.
     pub(crate) fn flush_forwards(&mut self) {
-        for (to, proposals) in std::mem::take(&mut self.forwards.outbox) {
-            self.say(to, Wire::Propose(proposals));
+        for to in self.forwards.outbox.keys().copied().collect::<Vec<_>>() {
+            let proposals = self.forwards.due(to);
+            if !proposals.is_empty() {
+                self.say(to, Wire::Propose(proposals));
+            }
         }
         for (to, results) in std::mem::take(&mut self.forwards.results) {
             self.say(to, Wire::Proposed(results));
@@ -324,6 +361,9 @@ pub(crate) fn outcomes(outcome: Outcome) -> Vec<Outcome> {
         Outcome::Done(_) | Outcome::Refused(_) | Outcome::Ignored => vec![outcome],
     }
 }
+
+/// Bytes of commands that were handed to a leader and have not come back. Beyond, they wait.
+const WINDOW_BYTES_MAX: usize = 4 << 20;
 
 /// Marks the requests that came from no client of this agent. The shell counts those from zero.
 const OWN: u64 = 1 << 63;

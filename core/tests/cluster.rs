@@ -73,6 +73,37 @@ fn a_write_at_a_follower_is_read_at_every_server() {
 }
 
 #[test]
+fn many_long_writes_at_a_follower_wait_their_turn_and_none_is_lost() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let follower = world.follower();
+    let value = "v".repeat(500_000);
+    let writes: Vec<_> =
+        (0..100).map(|it| world.write(&follower, kv_set(&format!("x/{it}"), &value))).collect();
+    world.run(Duration::from_secs(1));
+    for write in writes {
+        assert_eq!(world.reply(write).status, 200);
+    }
+}
+
+#[test]
+fn what_was_not_handed_to_a_leader_that_is_gone_goes_to_the_next_one() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let leader = world.leader().unwrap();
+    let follower = world.follower();
+    let value = "v".repeat(500_000);
+    let writes: Vec<_> =
+        (0..30).map(|it| world.write(&follower, kv_set(&format!("x/{it}"), &value))).collect();
+    world.stop(&leader);
+    world.run(Duration::from_secs(4));
+    let answers: Vec<_> = writes.into_iter().map(|it| world.reply(it).status).collect();
+    let lost = answers.iter().filter(|it| **it == 500).count();
+    assert!((1..10).contains(&lost), "a few were under way: {answers:?}");
+    assert!(answers[lost..].iter().all(|it| *it == 200), "{answers:?}");
+}
+
+#[test]
 fn writes_go_on_after_the_leader_is_gone_and_nothing_is_lost() {
     let mut world = World::of(3);
     world.run(Duration::from_secs(4));

@@ -288,6 +288,9 @@ impl World {
                     node.handle(now, Input::Persisted(batch.seq));
                 }
                 Output::Send { to, message } => {
+                    if is_crowded(&self.messages, &to, &message) {
+                        continue;
+                    }
                     let at = now + Duration::from_millis(1);
                     self.messages.push_back((at, to.to_string(), id, message));
                 }
@@ -400,6 +403,20 @@ impl Disk {
         let end = usize::try_from(offset + len).unwrap().min(bytes.len());
         Some((bytes.slice(start..end), end == bytes.len()))
     }
+}
+
+/// Whether so many proposals are under way to a server that a connection would lose another one.
+fn is_crowded(
+    messages: &VecDeque<(Instant, String, ServerId, Wire)>,
+    to: &str,
+    message: &Wire,
+) -> bool {
+    let len = |it: &Wire| {
+        let Wire::Propose(proposals) = it else { return 0 };
+        proposals.iter().map(|it| it.command.len()).sum::<usize>()
+    };
+    let waiting: usize = messages.iter().filter(|it| it.1 == to).map(|it| len(&it.3)).sum();
+    waiting != 0 && len(message) != 0 && 32 << 20 < waiting + len(message)
 }
 
 fn node_id(server: &Server) -> NodeId {

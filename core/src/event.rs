@@ -27,6 +27,14 @@ pub enum Event {
     },
     /// This server may join the cluster that there is.
     Welcomed,
+    /// Two servers claim to be one, or to be in one place: one of them was copied, or has another's
+    /// address. What was known before stands.
+    Conflict {
+        /// Who is known, and where.
+        known: (ServerId, String),
+        /// Who is not believed, and where.
+        claimed: (ServerId, String),
+    },
     /// Who belongs to the cluster changes.
     MembersChanged {
         /// How.

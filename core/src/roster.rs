@@ -10,6 +10,7 @@ use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
 use tribune_raft::Configuration;
 
+use crate::event::Event;
 use crate::node::Node;
 use crate::output::Output;
 use crate::wire::{Founder, Hello, Wire};
@@ -28,6 +29,8 @@ pub(crate) struct Roster {
     /// Where this server itself listens.
     own: Arc<str>,
     next: Instant,
+    /// Addresses that could not be believed, and were complained about.
+    conflicts: BTreeSet<Arc<str>>,
     /// How many rounds of hellos there will be before one that asks the seeds, too.
     seeds_after: u64,
 }
@@ -58,6 +61,7 @@ impl Roster {
             voters: Arc::default(),
             own,
             next: now,
+            conflicts: BTreeSet::new(),
             seeds_after: 0,
         }
     }
@@ -191,9 +195,18 @@ impl Node {
             return;
         }
         let address: Arc<str> = hello.server.address.as_str().into();
-        // An address is one server. As long as there is another one there, this is a mistake.
-        let elsewhere = |(id, it): (&ServerId, &Known)| *id != from && it.address == address;
-        if self.roster.servers.iter().any(|it| elsewhere(it) && it.1.is_alive(self.now)) {
+        // An address is one server, and a server is at one address. As long as there is another one
+        // that says so, this is a mistake.
+        let (now, servers) = (self.now, &self.roster.servers);
+        let differs = |(id, it): &(&ServerId, &Known)| (**id == from) != (it.address == address);
+        if let Some((id, it)) = servers.iter().find(|it| differs(it) && it.1.is_alive(now)) {
+            let event = Event::Conflict {
+                known: (*id, it.address.to_string()),
+                claimed: (from, address.to_string()),
+            };
+            if self.roster.conflicts.len() < SEEDS_MAX && self.roster.conflicts.insert(address) {
+                self.outputs.push_back(Output::Event(event));
+            }
             return;
         }
         if hello.wants_answer {

@@ -351,3 +351,16 @@ fn a_question_about_the_servers_finds_the_next_leader() {
     assert_eq!(text.matches("\"Voter\":true").count(), 3, "{text}");
     assert_eq!(text.matches("\"Leader\":true").count(), 1, "{text}");
 }
+
+#[test]
+fn a_copy_of_a_server_is_not_believed_while_the_original_is_there() {
+    let mut world = World::of(3);
+    world.run(Duration::from_secs(4));
+    let (leader, follower) = (world.leader().unwrap(), world.follower());
+    let address = world.address(&follower);
+    world.hear_a_copy_of(&leader, &follower, "10.0.0.9:8300");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.conflicts(&leader), 1);
+    let id = world.id(&follower);
+    assert_eq!(world.configuration(&leader).address(id), Some(address.as_str()));
+}

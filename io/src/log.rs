@@ -23,6 +23,14 @@ pub fn report(event: &Event) {
             info!(target: TARGET, servers, "a cluster begins");
         }
         Event::Welcomed => info!(target: TARGET, "joining the cluster"),
+        Event::Conflict { known, claimed } => {
+            error!(
+                target: TARGET,
+                known = %known.0, at = known.1, claimed = %claimed.0, claimed_at = claimed.1,
+                "two servers have the same id or the same address; stop one of them, and remove its \
+                 node-id if its data directory is a copy"
+            );
+        }
         Event::MembersChanged { change } => report_change(change),
         Event::SnapshotInstalled { index } => {
             info!(target: TARGET, %index, "state taken over from the leader's snapshot");

@@ -68,10 +68,16 @@ impl Node {
         // A member that nobody has heard of may just be slow to say hello.
         let is_member =
             |id: Option<NodeId>| id.is_some_and(|it| members.is_member(ServerId::from(it)));
-        let (_, servers) = self.store.view().service("consul");
+        let view = self.store.view();
+        let (_, servers) = view.service("consul");
+        // Who has no `serfHealth` was not written down by a leader, and is nobody's business here.
+        let is_ours = |name: &str| {
+            let (_, checks) = view.node_checks(name);
+            checks.iter().any(|it| it.id == "serfHealth")
+        };
         let nodes = servers.iter().map(|it| it.node);
         nodes
-            .filter(|it| !is_here(&it.name) && !is_member(it.id))
+            .filter(|it| !is_here(&it.name) && !is_member(it.id) && is_ours(&it.name))
             .map(|it| it.name.clone())
             .collect()
     }

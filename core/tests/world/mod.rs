@@ -12,7 +12,8 @@ use tribune_api::plan::{
 };
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_core::{Call, Config, Input, Node, Output, RequestId, Restored, Wire};
+use tribune_core::wire::{Founder, Hello};
+use tribune_core::{Call, Config, Event, Input, Node, Output, RequestId, Restored, Wire};
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
 
@@ -39,6 +40,7 @@ struct Server {
     replies: BTreeMap<RequestId, Response>,
     installed: u32,
     stopped: bool,
+    conflicts: u32,
 }
 
 /// What survives.
@@ -66,6 +68,7 @@ impl World {
             replies: BTreeMap::new(),
             installed: 0,
             stopped: false,
+            conflicts: 0,
         };
         let servers = (1..=count).map(|it| (format!("n{it}"), server(it))).collect();
         let mut world = Self {
@@ -241,6 +244,31 @@ impl World {
         server.replies.remove(&id).expect("it has been answered")
     }
 
+    /// How often a server has complained about another that is not who it says.
+    pub fn conflicts(&self, name: &str) -> u32 {
+        self.servers[name].conflicts
+    }
+
+    /// Have `at` hear a hello in the name of `original`, from elsewhere.
+    pub fn hear_a_copy_of(&mut self, at: &str, original: &str, address: &str) {
+        let from = self.id(original);
+        let hello = Hello {
+            server: Founder { id: from, address: address.into() },
+            name: original.into(),
+            datacenter: "dc1".into(),
+            version: "0.0.0".into(),
+            protocol: (1, 1),
+            expect: self.expect,
+            fresh: false,
+            leaving: false,
+            wants_answer: true,
+            lan_port: 8_301,
+            tags: BTreeMap::new(),
+            known: Vec::new(),
+        };
+        self.input(at, Input::Message { from, message: Wire::Hello(Box::new(hello)) });
+    }
+
     /// Let time pass.
     pub fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
@@ -340,6 +368,7 @@ impl World {
                     server.disk.raft.entries.retain(|it| through < it.id.index);
                 }
                 Output::Save { seq, .. } => node.handle(now, Input::Saved(seq)),
+                Output::Event(Event::Conflict { .. }) => server.conflicts += 1,
                 Output::Stop => server.stopped = true,
                 Output::RunCheck { .. }
                 | Output::StopCheck { .. }

@@ -330,14 +330,7 @@ impl World {
                     let context = Context::new("dc1", name);
                     let evaluation = serve.query.evaluate(&node.view().snapshot, &context, false);
                     for id in &serve.ids {
-                        let response = Response {
-                            status: evaluation.status,
-                            content: Content::Raw,
-                            meta: None,
-                            headers: Vec::new(),
-                            body: evaluation.body.clone(),
-                        };
-                        let before = server.replies.insert(*id, response);
+                        let before = server.replies.insert(*id, shown(&evaluation));
                         assert_eq!(before, None, "{id:?} was answered twice");
                     }
                     node.handle(now, Input::Served(serve.ids));
@@ -446,6 +439,16 @@ fn is_crowded(
     };
     let waiting: usize = messages.iter().filter(|it| it.1 == to).map(|it| len(&it.3)).sum();
     waiting != 0 && len(message) != 0 && 32 << 20 < waiting + len(message)
+}
+
+fn shown(evaluation: &Evaluation) -> Response {
+    Response {
+        status: evaluation.status,
+        content: Content::Raw,
+        meta: None,
+        headers: Vec::new(),
+        body: evaluation.body.clone(),
+    }
 }
 
 fn node_id(server: &Server) -> NodeId {

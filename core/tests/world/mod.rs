@@ -8,7 +8,7 @@ use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
 use tribune_api::http::{Content, Method, OwnedRequest, Response};
 use tribune_api::plan::{
-    self, Consistency, Context, Plan, Query, Read, Selection, Write, WriteAnswer,
+    self, Consistency, Context, Evaluation, Plan, Query, Read, Selection, Write, WriteAnswer,
 };
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};

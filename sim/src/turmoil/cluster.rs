@@ -58,6 +58,15 @@ impl Scenario {
     ///
     /// If something does not hold that must.
     pub fn run(&self, seed: u64) -> Outcome {
+        self.run_on(seed, |_| {})
+    }
+
+    /// The same, on disks that something was done to.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_on(&self, seed: u64, prepare: impl Fn(&Disk)) -> Outcome {
         let mut rng = Rng::stream(seed, "scenario");
         let (trace, oracle) = (Trace::default(), Rc::new(RefCell::new(Oracle::default())));
         let healed = Rc::new(Cell::new(false));
@@ -72,6 +81,7 @@ impl Scenario {
             .build();
         for server in 0..self.servers {
             let host = self.host(server, seed, &mut rng);
+            prepare(&host.disk);
             sim.host(name(server), move || host.clone().run());
         }
         for number in 0..WRITERS {

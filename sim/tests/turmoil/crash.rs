@@ -1,12 +1,11 @@
 //! A server that is crashed again and again.
 
-#![allow(clippy::print_stderr)] // A seed that fails must be named.
-
-use std::env;
 use std::panic::{self, AssertUnwindSafe};
 
 use tribune_sim::turmoil::disk::Disk;
 use tribune_sim::turmoil::scenario;
+
+use crate::for_each_seed;
 
 #[test]
 fn nothing_acknowledged_is_lost() {
@@ -35,14 +34,4 @@ fn a_disk_that_lies_is_caught() {
         panic::catch_unwind(run).is_err()
     });
     assert!(caught, "twenty runs on a lying disk, and nobody noticed");
-}
-
-/// Run `count` seeds, or the one that `SIM_SEED` names.
-fn for_each_seed(count: u64, run: impl Fn(u64)) {
-    let wanted = env::var("SIM_SEED").ok().and_then(|it| it.parse::<u64>().ok());
-    for seed in wanted.map_or(0..count, |it| it..it + 1) {
-        // Whoever fails here is found again with this line.
-        eprintln!("SIM_SEED={seed}");
-        run(seed);
-    }
 }

@@ -146,7 +146,7 @@ pub(crate) fn patience(action: Action) -> Duration {
     match action {
         Action::Watch(_, _, it) | Action::WatchTree(_, _, it) => {
             // A slow clock makes a long wait.
-            it.leaves.unwrap_or((it.wait + it.wait / 16) * 2 + Duration::from_secs(9))
+            it.leaves.unwrap_or_else(|| (it.wait + it.wait / 16) * 2 + Duration::from_secs(9))
         }
         Action::Set(_)
         | Action::Cas(_)

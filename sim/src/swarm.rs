@@ -123,7 +123,7 @@ pub fn search(plan: &Plan, outcome: &mut Outcome) -> (u64, u64) {
             Verdict::Impossible => {
                 let at = history.iter().filter_map(|it| it.returned).max().unwrap_or_default();
                 let text = format!("no order explains what clients saw of {key:?}");
-                outcome.violation.get_or_insert(Violation { id: "KV-1".into(), at, text });
+                outcome.violation.get_or_insert_with(|| Violation { id: "KV-1".into(), at, text });
             }
         }
     }

@@ -23,7 +23,7 @@ impl Lease {
 
     pub(crate) fn on_step(&mut self, report: &mut Report, it: &After<'_>, committed: usize) {
         let until = it.shown.lease_until.filter(|at| it.local < *at);
-        let until = until.map_or(Moment::default(), |at| it.clock.global(at));
+        let until = until.map_or_else(Moment::default, |at| it.clock.global(at));
         self.until[it.server] = until;
         if until == Moment::default() || self.drifts {
             return;

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_difference_further_back_is_noticed() {
-        let logs: [&[_]; 2] = [&[(1, 1, b"a"), (2, 2, b"x")], &[(2, 1, b"b"), (2, 2, b"x")]];
-        assert_eq!(after(&logs), Some("RI-3".into()));
+        let found = after(&[&[(1, 1, b"a"), (2, 2, b"x")], &[(2, 1, b"b"), (2, 2, b"x")]]);
+        assert_eq!(found, Some("RI-3".into()));
     }
 }

@@ -54,7 +54,7 @@ fn acknowledged(report: &mut Report, it: &After<'_>, term: Term, index: Index, d
     // What is in memory may have been replaced since the answer was given, and before it left.
     let raft = it.node.raft();
     let memory = raft.entry(index).map(|it| it.id).filter(|it| it.term <= term);
-    let holds = memory.map_or(index <= disk.last(), |it| disk.holds(it));
+    let holds = memory.map_or_else(|| index <= disk.last(), |it| disk.holds(it));
     report.require(holds, "RI-7", || {
         format!("{} acknowledges {index}, and has {} on disk", it.id(), disk.last())
     });

@@ -281,7 +281,8 @@ fn catch_quietly<T>(act: impl FnOnce() -> T) -> Result<T, (String, String)> {
                 let Some(slot) = caught else { return false };
                 let place = info.location().map_or_else(String::new, |it| {
                     // Where the project lies is nobody's business.
-                    let file = it.file().rsplit_once("/core/").map_or(it.file(), |(_, it)| it);
+                    let file =
+                        it.file().rsplit_once("/core/").map_or_else(|| it.file(), |(_, it)| it);
                     format!("{file}:{}", it.line())
                 });
                 let payload = info.payload();

@@ -290,14 +290,13 @@ impl World {
     }
 
     fn perform(&mut self, n: usize, node: &mut Node, output: Output, shown: Shown, local: Instant) {
-        match output {
-            Output::Persist(_) => {}
-            Output::Send { to, message } => self.send(n, node, &to, message, shown, local),
-            Output::ForgetLog { through } => {
-                self.oracle.on_forget(n, through, &self.disks[n]);
-                self.disks[n].forget(through);
-            }
-            other => self.perform_task(n, node, other, local),
+        if let Output::Send { to, message } = output {
+            self.send(n, node, &to, message, shown, local);
+        } else if let Output::ForgetLog { through } = output {
+            self.oracle.on_forget(n, through, &self.disks[n]);
+            self.disks[n].forget(through);
+        } else if !matches!(output, Output::Persist(_)) {
+            self.perform_task(n, node, output, local);
         }
     }
 

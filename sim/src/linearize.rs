@@ -251,11 +251,14 @@ mod tests {
         Operation { invoked: Moment(invoked), returned, call }
     }
 
+    /// A name, when which call began and returned, and whether it is legal.
+    type Case<'a> = (&'a str, &'a [(u64, u64, Call)], bool);
+
     #[test]
     fn short_histories_are_judged() {
         use Call::{Read, Write};
         let (one, two) = (Some(1), Some(2));
-        let cases: [(&str, &[(u64, u64, Call)], bool); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("nothing", &[], true),
             ("a write is seen", &[(1, 2, Write(one)), (3, 4, Read(one))], true),
             ("a write is missed", &[(1, 2, Write(one)), (3, 4, Read(None))], false),

@@ -465,6 +465,9 @@ fn a_seed_is_a_plan() {
     assert_ne!(plan(3), plan(4));
 }
 
+#[cfg(test)]
+type Kind = (&'static str, fn(&Fault) -> bool);
+
 /// Every fault is in some plans, and not in others.
 #[test]
 fn plans_differ_in_kind() {
@@ -472,7 +475,7 @@ fn plans_differ_in_kind() {
     let with = |wanted: fn(&Fault) -> bool| {
         plans.iter().filter(|it| it.items.iter().any(|it| wanted(&it.what))).count()
     };
-    let cases: [(&str, fn(&Fault) -> bool); 9] = [
+    let cases: [Kind; 9] = [
         ("split", |it| matches!(it, Fault::Split { .. })),
         ("isolate", |it| matches!(it, Fault::Isolate { .. })),
         ("bridge", |it| matches!(it, Fault::Bridge { .. })),

@@ -14,12 +14,16 @@ fn history(rows: &[Row]) -> Vec<Operation> {
     rows.iter().map(operation).collect()
 }
 
+/// A name, a history, and which of its operations contradict each other.
+type Case<'a> = (&'a str, &'a [Row], Result<(), &'a [usize]>);
+
 #[test]
+#[allow(clippy::too_many_lines)] // A table.
 fn histories_are_judged_and_explained() {
     use Call::{Differs, Read, Remove, Swap, Write};
     let (one, two, three) = (Some(1), Some(2), Some(3));
     // A zero for the end of what nobody knows the outcome of.
-    let cases: [(&str, &[Row], Result<(), &[usize]>); 15] = [
+    let cases: [Case<'_>; 15] = [
         ("nothing", &[], Ok(())),
         (
             "a stale read",

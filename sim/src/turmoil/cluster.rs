@@ -79,9 +79,11 @@ impl Scenario {
             .max_message_latency(LATENCY_MAX)
             .tcp_capacity(65_536)
             .build();
+        let mut disks = Vec::new();
         for server in 0..self.servers {
             let host = self.host(server, seed, &mut rng);
             prepare(&host.disk);
+            disks.push(host.disk.clone());
             sim.host(name(server), move || host.clone().run());
         }
         for number in 0..WRITERS {
@@ -102,7 +104,8 @@ impl Scenario {
         sim.run().unwrap_or_else(|error| panic!("{} {seed}: {error}", self.name));
         let acknowledged = oracle.borrow().acknowledged();
         let (hash, lines, elapsed) = (trace.hash(), trace.lines(), sim.elapsed());
-        Outcome { hash, lines, acknowledged, crashes, elapsed }
+        let installed = disks.iter().map(Disk::installed).sum();
+        Outcome { hash, lines, acknowledged, crashes, installed, elapsed }
     }
 
     /// Let things happen, one after the other and sometimes two at once, and be over.

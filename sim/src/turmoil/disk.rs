@@ -34,6 +34,8 @@ struct State {
     snapshot: Option<(SnapshotMeta, Vec<Bytes>)>,
     /// The pieces of another server's snapshot. Never synced: a crash takes them.
     received: Vec<u8>,
+    /// How many of those became *the* snapshot.
+    installed: u32,
     /// Told apart by this: what an earlier life of the host still does must not be done.
     life: u64,
     /// A planted bug (W05): writes are confirmed before they are durable.
@@ -77,6 +79,7 @@ impl Disk {
             files: BTreeMap::new(),
             snapshot: None,
             received: Vec::new(),
+            installed: 0,
             life: 0,
             lies: false,
         })))
@@ -117,6 +120,11 @@ impl Disk {
     /// How often its host has started.
     pub fn life(&self) -> u64 {
         self.lock().life
+    }
+
+    /// How many snapshots of other servers were installed here.
+    pub fn installed(&self) -> u32 {
+        self.lock().installed
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -336,6 +344,7 @@ impl Storage for SimStorage {
         let store = snapshot::restore(chunks.iter().cloned().map(Ok))?;
         if state.life == self.life {
             state.snapshot = Some((meta, chunks));
+            state.installed += 1;
         }
         Ok(store)
     }

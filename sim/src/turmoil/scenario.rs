@@ -24,6 +24,8 @@ pub struct Outcome {
     pub acknowledged: u64,
     /// How often the host crashed.
     pub crashes: u32,
+    /// How often a host took over another one's snapshot.
+    pub installed: u32,
     /// Simulated time.
     pub elapsed: Duration,
 }
@@ -92,6 +94,7 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         lines: trace.lines(),
         acknowledged,
         crashes,
+        installed: 0,
         elapsed: sim.elapsed(),
     }
 }

@@ -118,11 +118,21 @@ impl Cutting {
 }
 
 /// Make a failing plan smaller, for at most so many runs. `step` is told of each success.
-pub fn shrink(plan: &Plan, runs_max: u32, mut step: impl FnMut(&Cutting)) -> Option<Cutting> {
+pub fn shrink(plan: &Plan, runs_max: u32, step: impl FnMut(&Cutting)) -> Option<Cutting> {
+    shrink_with(plan, runs_max, step, |it| world::run(it, false).violation)
+}
+
+/// The same, where `play` says what a plan breaks.
+pub fn shrink_with(
+    plan: &Plan,
+    runs_max: u32,
+    mut step: impl FnMut(&Cutting),
+    play: impl Fn(&Plan) -> Option<Violation>,
+) -> Option<Cutting> {
     let mut best = Cutting::whole(plan);
-    let violation = world::run(plan, false).violation?;
+    let violation = play(plan)?;
     best.breaks.clone_from(&violation.id);
-    let mut shrinking = Shrinking { best, runs: 0, runs_max, step: &mut step };
+    let mut shrinking = Shrinking { best, runs: 0, runs_max, step: &mut step, play: &play };
     shrinking.end_early(&violation);
     shrinking.drop_classes();
     shrinking.drop_clients();
@@ -138,6 +148,7 @@ struct Shrinking<'a> {
     runs: u32,
     runs_max: u32,
     step: &'a mut dyn FnMut(&Cutting),
+    play: &'a dyn Fn(&Plan) -> Option<Violation>,
 }
 
 impl Shrinking<'_> {
@@ -147,7 +158,7 @@ impl Shrinking<'_> {
             return false;
         }
         self.runs += 1;
-        let violation = world::run(&cutting.plan(), false).violation;
+        let violation = (self.play)(&cutting.plan());
         let same = violation.is_some_and(|it| it.id == self.best.breaks);
         if same {
             self.best = cutting;

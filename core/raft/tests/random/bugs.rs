@@ -4,7 +4,9 @@
 //! which seed finds what. `RAFT_BUG=R01,R02` looks at these only.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::{env, fmt};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::{env, fmt, thread};
 
 use tribune_base::bug::{self, Bug, Standing};
 
@@ -39,17 +41,35 @@ const SEEDS_MAX: u64 = 100;
 fn planted_bugs_are_caught() {
     panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
-    for &bug in Bug::ALL.iter().filter(|it| is_ours(**it)) {
-        match hunt(bug) {
-            Some(found) => println!("{:7} {found:50} {}", bug.id(), bug.title()),
-            None => {
-                println!("{:7} was not noticed", bug.id());
-                missed.push(bug.id());
-            }
+    for (bug, found) in hunt_all() {
+        if let Some(found) = found {
+            println!("{:7} {found:50} {}", bug.id(), bug.title());
+        } else {
+            println!("{:7} was not noticed", bug.id());
+            missed.push(bug.id());
         }
     }
     drop(panic::take_hook());
     assert!(missed.is_empty(), "nobody noticed: {missed:?}");
+}
+
+/// One after the other on each processor: what is planted is planted in one thread.
+fn hunt_all() -> Vec<(Bug, Option<Found>)> {
+    let bugs: Vec<_> = Bug::ALL.iter().copied().filter(|it| is_ours(*it)).collect();
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let (next, (sender, results)) = (AtomicUsize::new(0), mpsc::channel());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, bugs) = (sender.clone(), &next, &bugs);
+            scope.spawn(move || {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    sender.send((*bug, hunt(*bug))).expect("the test waits for all");
+                }
+            });
+        }
+    });
+    drop(sender);
+    results.into_iter().collect()
 }
 
 fn is_ours(bug: Bug) -> bool {

@@ -11,7 +11,7 @@ use tribune_sim::swarm::Swarm;
 use tribune_sim::world;
 
 /// As many seeds as are clean: the first open one is 1,137 (RI-15), and `sim swarm` finds about one
-/// in a thousand beyond. `SIM_SEEDS` says how many otherwise.
+/// in some thousands beyond. `SIM_SEEDS` says how many otherwise.
 #[test]
 fn no_seed_breaks_an_invariant() {
     let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000);

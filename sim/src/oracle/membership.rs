@@ -26,18 +26,24 @@ impl Membership {
             self.current = Some(next.clone());
         }
     }
+}
 
-    /// Somebody leads: it has a vote, or had one before a change that is not committed.
-    pub(crate) fn on_leader(&self, report: &mut Report, it: &After<'_>) {
-        let raft = it.node.raft();
-        let open = raft.commit() < raft.configuration_index();
-        let before = self.current.as_ref().filter(|_| open);
-        let votes = raft.configuration().is_voter(it.id())
-            || before.is_some_and(|group| group.is_voter(it.id()));
-        report.require(votes, "RI-10", || {
-            format!("{} leads term {} and has no vote", it.id(), raft.term())
-        });
-    }
+/// Somebody leads: it has a vote, or had one before a change that it does not know to be committed.
+pub(crate) fn check_leader(report: &mut Report, it: &After<'_>) {
+    let raft = it.node.raft();
+    let at = raft.configuration_index();
+    let votes = raft.configuration().is_voter(it.id())
+        || raft.commit() < at && {
+            let mut before = (raft.base().index.0 + 1..at.0).rev().map(Index);
+            let before = before.find_map(|it| match raft.entry(it).map(|it| &it.payload) {
+                Some(Payload::Configuration(group)) => Some(group),
+                Some(Payload::Command(_) | Payload::Empty) | None => None,
+            });
+            before.is_none_or(|group| group.is_voter(it.id()))
+        };
+    report.require(votes, "RI-10", || {
+        format!("{} leads term {} and has no vote", it.id(), raft.term())
+    });
 }
 
 fn follows(current: &Configuration, next: &Configuration) -> bool {

@@ -185,7 +185,7 @@ impl Oracle {
         if raft.is_leader() && !(before.leads && before.term == raft.term()) {
             self.election.on_leader(report, it);
             completeness::check(report, &self.truth, it);
-            self.membership.on_leader(report, it);
+            membership::check_leader(report, it);
         }
         if before.commit < raft.commit() {
             quorum::check_term(report, it, before);

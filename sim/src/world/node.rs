@@ -526,6 +526,9 @@ fn weigh(message: &Wire) -> u64 {
 
 /// A message in a few words.
 pub(super) fn describe(message: &Wire) -> String {
+    if let Wire::Hello(it) = message {
+        return format!("hello from {} fresh {} knows {}", it.name, it.fresh, it.known.len());
+    }
     let Wire::Raft(message) = message else { return format!("{message:?}") };
     if let Message::AppendEntries { term, prev_log, entries, leader_commit } = message {
         let count = entries.len();

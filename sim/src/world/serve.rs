@@ -297,7 +297,7 @@ impl World {
         let leader = self.leader();
         let server = match op.server {
             Some(server) => server as usize % self.servers.len(),
-            None => leader.unwrap_or(op.serial as usize % self.servers.len()),
+            None => leader.unwrap_or_else(|| self.somebody(op.serial as usize)),
         };
         let life = self.servers[server].life;
         let floor = self.oracle.kv.floor();
@@ -312,6 +312,11 @@ impl World {
         self.after(delay, Event::Request { server, client, generation });
         let patience = client::patience(action);
         self.after(patience, Event::Impatient { client, generation });
+    }
+
+    /// A server to ask when nobody leads: once some are put right, one of those.
+    fn somebody(&self, n: usize) -> usize {
+        if self.core.is_empty() { n % self.servers.len() } else { self.core[n % self.core.len()] }
     }
 
     /// A client goes away. What it asked for may still happen.

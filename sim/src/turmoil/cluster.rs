@@ -12,6 +12,7 @@ use super::checks::SimChecks;
 use super::disk::Disk;
 use super::fault::{Fault, Kind, LATENCY_MAX, name};
 use super::host::Host;
+use super::net::TurmoilNet;
 use super::oracle::Oracle;
 use super::scenario::{Outcome, step_until};
 use super::trace::Trace;
@@ -79,11 +80,11 @@ impl Scenario {
             .max_message_latency(LATENCY_MAX)
             .tcp_capacity(65_536)
             .build();
-        let mut disks = Vec::new();
+        let mut hosts = Vec::new();
         for server in 0..self.servers {
             let host = self.host(server, seed, &mut rng);
             prepare(&host.disk);
-            disks.push(host.disk.clone());
+            hosts.push(host.clone());
             sim.host(name(server), move || host.clone().run());
         }
         for number in 0..WRITERS {
@@ -98,18 +99,24 @@ impl Scenario {
             };
             sim.client(format!("c{number}"), writer.run());
         }
-        let crashes = self.strike(&mut sim, &mut rng, &trace);
+        let crashes = self.strike(&mut sim, &hosts, &mut rng, &trace);
         healed.set(true);
         trace.note(sim.elapsed(), "all", format_args!("healed"));
         sim.run().unwrap_or_else(|error| panic!("{} {seed}: {error}", self.name));
         let acknowledged = oracle.borrow().acknowledged();
         let (hash, lines, elapsed) = (trace.hash(), trace.lines(), sim.elapsed());
-        let installed = disks.iter().map(Disk::installed).sum();
+        let installed = hosts.iter().map(|it| it.disk.installed()).sum();
         Outcome { hash, lines, acknowledged, crashes, installed, elapsed }
     }
 
     /// Let things happen, one after the other and sometimes two at once, and be over.
-    fn strike(&self, sim: &mut turmoil::Sim<'_>, rng: &mut Rng, trace: &Trace) -> u32 {
+    fn strike(
+        &self,
+        sim: &mut turmoil::Sim<'_>,
+        hosts: &[Host],
+        rng: &mut Rng,
+        trace: &Trace,
+    ) -> u32 {
         let mut crashes = 0;
         // Time to begin.
         let start = sim.elapsed() + Duration::from_secs(8);
@@ -119,7 +126,7 @@ impl Scenario {
                 (!self.kinds.is_empty()).then(|| Fault::draw(rng, self.kinds, self.servers));
             if let Some(fault) = &fault {
                 trace.note(sim.elapsed(), "all", format_args!("{fault}"));
-                fault.strike(sim);
+                fault.strike(sim, hosts);
                 crashes += u32::from(matches!(fault, Fault::Crash(_)));
             }
             let until = sim.elapsed() + rng.up_to(Duration::from_secs(8));
@@ -140,6 +147,7 @@ impl Scenario {
         Host {
             seed,
             disk: Disk::new(seed),
+            net: TurmoilNet::default(),
             checks: SimChecks::default(),
             snapshot_entries_max: 5 + rng.below(60),
             trailing_entries_max: rng.below(30),

@@ -7,6 +7,8 @@ use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use turmoil::Sim;
 
+use super::host::Host;
+
 /// What may happen in a run. Each kind is drawn as often as the others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -75,10 +77,10 @@ impl Fault {
         }
     }
 
-    /// Let it happen.
-    pub fn strike(&self, sim: &mut Sim<'_>) {
+    /// Let it happen to these.
+    pub fn strike(&self, sim: &mut Sim<'_>, hosts: &[Host]) {
         match self {
-            Self::Crash(servers) => servers.iter().for_each(|it| sim.crash(name(*it))),
+            Self::Crash(servers) => servers.iter().for_each(|it| hosts[*it].crash(sim)),
             Self::Cut(pairs) => {
                 pairs.iter().for_each(|(from, to)| sim.partition_oneway(name(*from), name(*to)));
             }

@@ -37,6 +37,8 @@ pub struct Host {
     pub seed: u64,
     /// What it stands on.
     pub disk: Disk,
+    /// What it is connected with.
+    pub net: TurmoilNet,
     /// How its checks come out.
     pub checks: SimChecks,
     /// Entries between two snapshots: few, so that a run sees many.
@@ -67,9 +69,9 @@ impl Host {
             wal_events,
             storage,
             checks: self.checks.clone(),
-            net: TurmoilNet,
+            net: self.net.clone(),
             rpc: Rpc::new(Preamble::new(config.id.into(), &config.datacenter), Limits::default()),
-            listeners: vec![TurmoilNet.listen(everywhere(RPC_PORT)).await?],
+            listeners: vec![self.net.listen(everywhere(RPC_PORT)).await?],
             seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
@@ -83,10 +85,16 @@ impl Host {
             connections_per_client_max: 0,
             date: false,
         });
-        let listener = TurmoilNet.listen(everywhere(HTTP_PORT)).await?;
+        let listener = self.net.listen(everywhere(HTTP_PORT)).await?;
         let (_running, stop) = watch::channel(false);
         tokio::spawn(http::listen(listener, api, stop));
         Err(driver.run().await.into())
+    }
+
+    /// Crash it.
+    pub fn crash(&self, sim: &mut turmoil::Sim<'_>) {
+        self.net.crash();
+        sim.crash(self.name.as_str());
     }
 
     fn config(&self) -> Config {

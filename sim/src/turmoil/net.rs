@@ -1,33 +1,84 @@
 //! The simulated network, in the shape the shell asks for.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tribune_io::net::{Listener, Net, Udp};
 use turmoil::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Sockets of the simulated host this is used on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TurmoilNet;
+/// Sockets of one simulated host. A clone is the same host's.
+#[derive(Clone, Debug, Default)]
+pub struct TurmoilNet(Arc<Mutex<Connections>>);
+
+/// A host's connections. When it crashes they close in the order in which they were made.
+///
+/// Left to the runtime they would not: it drops the tasks of a host by numbers it gives out to the
+/// whole process, so what else runs there would decide which peer hears of the crash first.
+#[derive(Debug, Default)]
+struct Connections {
+    made: u64,
+    open: u64,
+    /// The host has crashed, and not everything it had is dropped.
+    crashing: bool,
+    /// Dropped since, by number.
+    dropped: BTreeMap<u64, TcpStream>,
+}
+
+/// A simulated connection.
+#[derive(Debug)]
+pub struct SimStream {
+    number: u64,
+    /// Invariant: there until this is dropped.
+    stream: Option<TcpStream>,
+    host: TurmoilNet,
+}
 
 /// A simulated socket for packets.
 #[derive(Debug)]
 pub struct SimUdp(UdpSocket);
 
 /// Where simulated connections come in.
-pub struct SimListener(TcpListener);
+pub struct SimListener {
+    listener: TcpListener,
+    host: TurmoilNet,
+}
+
+impl TurmoilNet {
+    /// The host is about to crash: everything it has is dropped next.
+    pub fn crash(&self) {
+        let mut connections = self.lock();
+        connections.crashing = 0 < connections.open;
+    }
+
+    fn connection(&self, stream: TcpStream) -> SimStream {
+        let mut connections = self.lock();
+        connections.made += 1;
+        connections.open += 1;
+        SimStream { number: connections.made, stream: Some(stream), host: self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.0.lock().expect("a simulation has one thread")
+    }
+}
 
 impl Net for TurmoilNet {
     type Udp = SimUdp;
     type Listener = SimListener;
-    type Stream = TcpStream;
+    type Stream = SimStream;
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<SimUdp> {
         UdpSocket::bind(addr).await.map(SimUdp)
     }
 
     async fn listen(&self, addr: SocketAddr) -> io::Result<SimListener> {
-        TcpListener::bind(addr).await.map(SimListener)
+        let listener = TcpListener::bind(addr).await?;
+        Ok(SimListener { listener, host: self.clone() })
     }
 
     async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
@@ -37,8 +88,59 @@ impl Net for TurmoilNet {
         Ok(vec![SocketAddr::new(turmoil::lookup(host), port)])
     }
 
-    async fn connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(addr).await
+    async fn connect(&self, addr: SocketAddr) -> io::Result<SimStream> {
+        TcpStream::connect(addr).await.map(|it| self.connection(it))
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        let Some(stream) = self.stream.take() else { return };
+        let mut connections = self.host.lock();
+        connections.open -= 1;
+        if !connections.crashing {
+            return;
+        }
+        connections.dropped.insert(self.number, stream);
+        if connections.open == 0 {
+            connections.crashing = false;
+            // A map drops its values in the order of their keys.
+            drop(std::mem::take(&mut connections.dropped));
+        }
+    }
+}
+
+impl SimStream {
+    fn pinned(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect("not dropped"))
+    }
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.pinned().poll_read(context, buf)
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.pinned().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pinned().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pinned().poll_shutdown(context)
     }
 }
 
@@ -65,13 +167,14 @@ impl Udp for SimUdp {
 }
 
 impl Listener for SimListener {
-    type Stream = TcpStream;
+    type Stream = SimStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.accept().await
+    async fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
+        let (stream, from) = self.listener.accept().await?;
+        Ok((self.host.connection(stream), from))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }

@@ -10,6 +10,7 @@ use super::checks::SimChecks;
 use super::client::{self, Answer};
 use super::disk::Disk;
 use super::host::Host;
+use super::net::TurmoilNet;
 use super::oracle::Oracle;
 use super::trace::Trace;
 
@@ -64,12 +65,14 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         name: "n1".into(),
         seed,
         disk,
+        net: TurmoilNet::default(),
         checks: SimChecks::default(),
         snapshot_entries_max: 5 + rng.below(60),
         trailing_entries_max: 0,
         servers: vec!["n1".into()],
     };
-    sim.host("n1", move || host.clone().run());
+    let running = host.clone();
+    sim.host("n1", move || running.clone().run());
     for writer in 0..WRITERS {
         let (oracle, trace) = (Rc::clone(&oracle), trace.clone());
         sim.client(format!("c{writer}"), write_and_read(writer, seed, oracle, trace));
@@ -80,7 +83,7 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         let at = sim.elapsed() + Duration::from_millis(200) + rng.up_to(Duration::from_secs(4));
         step_until(&mut sim, at);
         trace.note(sim.elapsed(), "n1", format_args!("crash"));
-        sim.crash("n1");
+        host.crash(&mut sim);
         let down = sim.elapsed() + rng.up_to(Duration::from_secs(1));
         step_until(&mut sim, down);
         trace.note(sim.elapsed(), "n1", format_args!("restart"));

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["base64", "bytes", "imbl", "rand_xoshiro", "serde", "serde_json", "thiserror"],
     ),
     ("core/raft", &["base"], &["bytes", "thiserror"]),
+    ("core/gossip", &["base"], &["bytes", "thiserror"]),
     ("core/wal", &["base"], &["bytes", "crc32fast", "thiserror"]),
     ("core/state", &["base"], &["bytes", "serde", "thiserror"]),
     ("core/agent", &["base", "state"], &["bytes", "serde", "serde_json", "thiserror"]),

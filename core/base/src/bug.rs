@@ -72,7 +72,7 @@ pub enum Standing {
 macro_rules! catalogue {
     ($($id:ident $title:literal $standing:expr;)*) => {
         /// The catalogue. `R`: elections and the replicated log; `M`: membership; `S`: snapshots;
-        /// `W`: the write-ahead log; `K`: keys, sessions and blocking queries.
+        /// `W`: the write-ahead log; `K`: keys, sessions and blocking queries; `G`: gossip.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
         pub enum Bug {
             $(#[doc = $title] $id,)*
@@ -230,6 +230,22 @@ catalogue! {
     K15 "the order of a hash table is part of the state" Equivalent(
         "there are no hash tables: a lint forbids them"
     );
+
+    G01 "a refutation has the incarnation that it refutes" Planted;
+    G02 "comparing brings the dead back with what they said when they lived" Planted;
+    G03 "a suspicion overrides what the suspect has said since" Planted;
+    G04 "members probe in the order of a list that they share" Planted;
+    G05 "an answer to an earlier probe counts for this one" Planted;
+    G06 "a suspicion goes on after it was refuted" Planted;
+    G07 "the same member agrees with itself" Planted;
+    G08 "news is told once, however many there are to hear it" Planted;
+    G09 "an older piece of news replaces a newer one" Equivalent(
+        "only what has changed a view is told, and what changes it is newer than what made it"
+    );
+    G10 "leaving is taken for failing" Planted;
+    G11 "a name is given to another address while its owner lives" Planted;
+    G12 "packets of other pools are looked at" Planted;
+    G13 "events are seen again, and their time is not noted" Planted;
 }
 
 #[test]

@@ -102,9 +102,21 @@ impl Writer {
 
     /// A message inside this one, written even if it has no fields.
     pub fn nested(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
-        let mut inner = Self::new();
-        write(&mut inner);
-        self.present_bytes(tag, &inner.0);
+        self.varint(u64::from(tag) << 3 | 2);
+        // Written in place. Most are short: one byte is kept free for the length, and what is
+        // longer moves.
+        let at = self.0.len();
+        self.0.put_u8(0);
+        write(self);
+        let len = self.0.len() - at - 1;
+        if len < 0x80 {
+            self.0[at] = len as u8;
+            return;
+        }
+        self.varint(len as u64);
+        self.0[at + 1..].rotate_left(len);
+        self.0.copy_within(at + 1.., at);
+        self.0.truncate(self.0.len() - 1);
     }
 
     /// The message.
@@ -308,6 +320,26 @@ mod tests {
         assert_eq!(inner.bool(), Ok(true));
         assert_eq!(next().unwrap().u128(), Ok(7));
         assert_eq!(next(), None, "zero is what an absent field means");
+    }
+
+    #[test]
+    fn what_is_inside_may_be_long() {
+        for len in [0, 1, 125, 126, 127, 128, 300, 16_383, 16_384, 70_000] {
+            let text = vec![7; len];
+            let mut writer = Writer::new();
+            writer.u64(1, 5);
+            writer.nested(2, |it| it.nested(3, |it| it.present_bytes(4, &text)));
+            writer.u64(5, 6);
+            let mut reader = Reader::new(writer.finish());
+            assert_eq!(reader.field().unwrap().unwrap().u64(), Ok(5));
+            let mut outer = reader.field().unwrap().unwrap().nested().unwrap();
+            let mut inner = outer.field().unwrap().unwrap().nested().unwrap();
+            assert_eq!(inner.field().unwrap().unwrap().bytes().unwrap(), text);
+            assert_eq!(inner.field(), Ok(None));
+            assert_eq!(outer.field(), Ok(None));
+            assert_eq!(reader.field().unwrap().unwrap().u64(), Ok(6));
+            assert_eq!(reader.field(), Ok(None));
+        }
     }
 
     #[test]

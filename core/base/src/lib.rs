@@ -7,6 +7,7 @@
 
 pub mod bug;
 pub mod codec;
+pub mod coordinate;
 pub mod duration;
 pub mod hash;
 pub mod hcl;

@@ -1,0 +1,136 @@
+//! Who means to stay and who means to leave, in Lamport time (Serf's layer).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tribune_base::time::Instant;
+
+use crate::broadcast::Subject;
+use crate::claim::Intent;
+use crate::codec::tag;
+use crate::lamport::LTime;
+use crate::member::Status;
+use crate::message::{Message, Text};
+use crate::output::Change;
+use crate::pool::Pool;
+
+impl Pool {
+    /// Declare that a member which does not answer has left. If it does answer after all, it will
+    /// say so. With `prune` it is forgotten as well. Returns whether it is known, and not us.
+    pub fn force_leave(&mut self, now: Instant, name: &str, prune: bool) -> bool {
+        self.advance(now);
+        if self.roster.find(name).is_none_or(|it| it == self.me) {
+            return false;
+        }
+        let ltime = self.clock.tick();
+        self.on_leave_intent(ltime, name, prune, None);
+        self.check_invariants();
+        true
+    }
+
+    /// A member means to stay.
+    pub(crate) fn on_join_intent(&mut self, ltime: LTime, name: &str, body: Option<Bytes>) {
+        self.clock.witness(ltime);
+        let Some(slot) = self.roster.find(name) else {
+            if self.remember_intent(name, ltime, Intent::Stay) {
+                self.spread_join(ltime, name, body);
+            }
+            return;
+        };
+        let me = slot == self.me;
+        let news = self.roster.edit(slot, |it| {
+            let news = it.member.status_ltime < ltime;
+            if news {
+                it.member.status_ltime = ltime;
+                if it.member.status == Status::Leaving && !me {
+                    it.member.status = Status::Alive;
+                    it.pruned = false;
+                }
+            }
+            news
+        });
+        if news {
+            self.spread_join(ltime, name, body);
+        }
+    }
+
+    /// A member means to leave, or somebody says so for it.
+    pub(crate) fn on_leave_intent(
+        &mut self,
+        ltime: LTime,
+        name: &str,
+        prune: bool,
+        body: Option<Bytes>,
+    ) {
+        self.clock.witness(ltime);
+        let Some(slot) = self.roster.find(name) else {
+            let intent = if prune { Intent::Vanish } else { Intent::Leave };
+            if self.remember_intent(name, ltime, intent) {
+                self.spread_leave(ltime, name, prune, body);
+            }
+            return;
+        };
+        if ltime <= self.roster.get(slot).member.status_ltime {
+            return;
+        }
+        if slot == self.me {
+            if !self.leaving.has_begun() {
+                // Not that we know of.
+                self.declare_presence();
+            }
+            return;
+        }
+        let before = self.roster.edit(slot, |it| {
+            let before = it.member.status;
+            it.member.status_ltime = ltime;
+            it.member.status = match before {
+                Status::None | Status::Alive | Status::Leaving => Status::Leaving,
+                Status::Failed | Status::Left => Status::Left,
+            };
+            it.pruned |= prune;
+            before
+        });
+        self.spread_leave(ltime, name, prune, body);
+        if before == Status::Failed {
+            self.report(Change::Leave, slot);
+        }
+        if prune && self.roster.get(slot).member.status == Status::Left {
+            self.forget(slot);
+        }
+    }
+
+    /// Say that we are here, and mean to stay.
+    pub(crate) fn declare_presence(&mut self) {
+        let (ltime, name) = (self.clock.tick(), Arc::clone(&self.name));
+        self.roster.edit(self.me, |it| it.member.status_ltime = ltime);
+        self.spread_join(ltime, &name, None);
+    }
+
+    /// Keep what somebody unknown means to do, and whether that is news.
+    fn remember_intent(&mut self, name: &str, ltime: LTime, intent: Intent) -> bool {
+        let known = self.rumours.get(name).and_then(|it| it.intent);
+        let news = known.is_none_or(|(before, _)| before < ltime);
+        if news {
+            self.remember(name, |it| it.intent = Some((ltime, intent)));
+        }
+        news
+    }
+
+    fn spread_join(&mut self, ltime: LTime, name: &str, body: Option<Bytes>) {
+        let message = || Message::Join { ltime, name: Text::from(name) }.body();
+        let body = body.map_or_else(message, |it| Bytes::copy_from_slice(&it));
+        self.pass_on(Some(Subject::intent(name)), tag::JOIN, body);
+    }
+
+    pub(crate) fn spread_leave(
+        &mut self,
+        ltime: LTime,
+        name: &str,
+        prune: bool,
+        body: Option<Bytes>,
+    ) {
+        let message = || Message::Leave { ltime, name: Text::from(name), prune }.body();
+        let body = body.map_or_else(message, |it| Bytes::copy_from_slice(&it));
+        self.pass_on(Some(Subject::intent(name)), tag::LEAVE, body);
+    }
+}

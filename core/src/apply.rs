@@ -132,7 +132,7 @@ impl Node {
         }
         if configured {
             self.configured();
-            self.reconcile_servers();
+            self.reconcile_now();
             if self.recovering && self.raft.is_configuration_settled() {
                 self.recovering = false;
                 self.outputs.push_back(crate::Output::Recovered);
@@ -155,7 +155,7 @@ impl Node {
                 self.local.synced(self.now, id, Ok(outcomes(outcome)));
                 self.settle();
             }
-            Proposer::Server { from, serial } => self.result(from, serial, Ok((index, outcome))),
+            Proposer::Agent { from, serial } => self.result(from, serial, Ok((index, outcome))),
             Proposer::Duty => {}
         }
     }
@@ -188,7 +188,7 @@ impl Node {
                 Proposer::Sync(id) => {
                     self.local.synced(self.now, id, Err(tribune_agent::SyncFailed));
                 }
-                Proposer::Server { from, serial } => {
+                Proposer::Agent { from, serial } => {
                     self.result(from, serial, Err(Rejected::LeadershipLost));
                 }
                 Proposer::Duty => {}

@@ -1,8 +1,10 @@
 //! Who a node is, and how patient it is.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use tribune_api::agent::NodeFacts;
 use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
@@ -43,6 +45,8 @@ pub struct Config {
     pub join: Vec<String>,
     /// How servers are taken care of, until an operator says otherwise.
     pub autopilot: Autopilot,
+    /// Who is there, and who is not.
+    pub gossip: tribune_gossip::Config,
     /// Consensus.
     pub raft: tribune_raft::Config,
     /// Local services and checks.
@@ -60,4 +64,67 @@ pub struct Config {
     /// What the clock on the wall said when the node was built. From then on time is counted: a
     /// clock that is set moves nothing here.
     pub started: WallTime,
+}
+
+impl Config {
+    /// Where others reach this agent.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// What a server says of itself to the others of its pool.
+    pub(crate) fn server_tags(&self) -> BTreeMap<String, String> {
+        let mut tags = self.tags("consul");
+        let mut tag = |name: &str, value: String| tags.insert(name.to_owned(), value);
+        tag("acls", "0".to_owned());
+        tag("port", self.server_port.to_string());
+        tag("raft_vsn", "3".to_owned());
+        tag("wan_join_port", self.serf_wan_port.to_string());
+        if 1 < self.bootstrap_expect {
+            tag("expect", self.bootstrap_expect.to_string());
+        } else if self.bootstrap_expect == 1 {
+            tag("bootstrap", "1".to_owned());
+        }
+        tags
+    }
+
+    /// What a client agent says of itself.
+    pub(crate) fn client_tags(&self) -> BTreeMap<String, String> {
+        self.tags("node")
+    }
+
+    fn tags(&self, role: &str) -> BTreeMap<String, String> {
+        let tags = [
+            ("build", format!("{}:{}", self.version, self.revision)),
+            ("dc", self.datacenter.clone()),
+            ("id", self.id.to_string()),
+            ("role", role.to_owned()),
+            ("segment", String::new()),
+            ("vsn", "2".to_owned()),
+            ("vsn_max", "3".to_owned()),
+            ("vsn_min", "2".to_owned()),
+        ];
+        tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What the API tells about an agent that is configured like this, and nobody else knows.
+    pub(crate) fn facts(&self) -> NodeFacts {
+        NodeFacts {
+            node: self.name.clone(),
+            id: self.id,
+            datacenter: self.datacenter.clone(),
+            primary_datacenter: self.datacenter.clone(),
+            version: self.version.clone(),
+            revision: self.revision.clone(),
+            build_date: self.build_date.clone(),
+            server: false,
+            address: self.ip(),
+            tagged_addresses: self.agent.tagged_addresses.clone(),
+            meta: self.agent.meta.clone(),
+            members: Vec::new(),
+            members_wan: Vec::new(),
+            config: self.shown.clone(),
+            stats: BTreeMap::new(),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What an operator may want to know. Core knows no logger; the shell turns these into lines.
 
+use std::net::SocketAddr;
+
 use tribune_base::id::{Index, ServerId, Term};
 use tribune_raft::{Change, Role};
 
@@ -35,6 +37,24 @@ pub enum Event {
         /// Who is not believed, and where.
         claimed: (ServerId, String),
     },
+    /// Somebody is not let into the pool, or does not let this agent in.
+    Refused {
+        /// Whose name it gives.
+        name: String,
+        /// Where it is.
+        other: SocketAddr,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A member of the pool came or went.
+    Member {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        addr: SocketAddr,
+        /// What has become of it.
+        change: tribune_gossip::Change,
+    },
     /// Who belongs to the cluster changes.
     MembersChanged {
         /// How.
@@ -59,4 +79,11 @@ pub enum Event {
     Space,
     /// Something about local services and checks.
     Agent(tribune_agent::Event),
+}
+
+impl Event {
+    pub(crate) fn member(event: &tribune_gossip::MemberEvent) -> Self {
+        let member = &event.member;
+        Self::Member { name: member.name.to_string(), addr: member.addr, change: event.change }
+    }
 }

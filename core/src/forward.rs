@@ -14,11 +14,11 @@ use tribune_api::plan::{self, Plan, Write};
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
 use tribune_raft::ProposeError;
-use tribune_state::{Command, Outcome};
+use tribune_state::{Command, Outcome, Registration};
 
 use crate::apply::Envelope;
 use crate::node::Node;
-use crate::request::{Held, Pending, Proposer, Question, RequestId};
+use crate::request::{Held, OWN, Pending, Proposer, Question, RequestId};
 use crate::wire::{Proposal, Proposed, Rejected, Wire};
 
 /// What was handed to the leader and has not come back, and what was handed to this one.
@@ -36,7 +36,7 @@ pub(crate) struct Forwards {
     outbox: BTreeMap<ServerId, VecDeque<Proposal>>,
     /// Results that leave together.
     results: BTreeMap<ServerId, Vec<Proposed>>,
-    /// Questions of other servers' clients: who asked, and by which number.
+    /// Questions of other agents' clients: who asked, and by which number.
     guests: BTreeMap<RequestId, (ServerId, u64)>,
     /// What the leader has committed for the local agent, and this server has not applied yet.
     synced: BTreeMap<(Index, u64), (SyncId, Vec<Outcome>)>,
@@ -130,11 +130,15 @@ impl Node {
 
     /// Have a command committed by `leader`.
     pub(crate) fn forward(&mut self, leader: ServerId, command: &Command, proposer: Proposer) {
+        self.hand_over_bytes(leader, command.encode(), proposer);
+    }
+
+    fn hand_over_bytes(&mut self, leader: ServerId, command: bytes::Bytes, proposer: Proposer) {
         let forwards = &mut self.forwards;
         let serial = forwards.serial();
         let deadline = self.now + self.config.hold_max;
         forwards.waiting.insert(serial, Handed { to: leader, proposer, deadline, sent: None });
-        let proposal = Proposal { serial, command: command.encode() };
+        let proposal = Proposal { serial, command };
         forwards.outbox.entry(leader).or_default().push_back(proposal);
     }
 
@@ -142,7 +146,8 @@ impl Node {
     pub(crate) fn forward_question(&mut self, leader: ServerId, id: RequestId, question: Question) {
         let serial = self.forwards.serial();
         self.ledger.wait(id, Pending::Asked, self.now + self.config.hold_max);
-        self.say(leader, Wire::Ask { serial, request: question.request.clone() });
+        let request = question.request.clone();
+        self.say(leader, Wire::Ask { serial, request, last: true });
         self.forwards.asked.insert(serial, Asked { of: leader, id, question });
     }
 
@@ -158,9 +163,8 @@ impl Node {
             match proposer {
                 Proposer::Client(id) => self.forwarded(id, result),
                 Proposer::Sync(id) => self.forwarded_sync(serial, id, result),
-                Proposer::Server { .. } | Proposer::Duty => {
-                    unreachable!("what a leader proposes is not handed over")
-                }
+                Proposer::Agent { from, serial } => self.result(from, serial, result),
+                Proposer::Duty => unreachable!("a leader's duty is its own"),
             }
         }
         self.release_synced();
@@ -234,7 +238,10 @@ impl Node {
                     (None, _) => {}
                 },
                 Proposer::Sync(id) => self.local.synced(self.now, id, Err(SyncFailed)),
-                Proposer::Server { .. } | Proposer::Duty => {}
+                Proposer::Agent { from, serial } => {
+                    self.result(from, serial, Err(Rejected::LeadershipLost));
+                }
+                Proposer::Duty => {}
             }
         }
         // Who was asked to hand over has done so, and is about to say it.
@@ -261,7 +268,7 @@ impl Node {
         self.forwards.asked.retain(|_, it| ledger.is_waiting(it.id));
         let over = |it: &Handed| match it.proposer {
             Proposer::Client(id) => !ledger.is_waiting(id),
-            Proposer::Sync(_) | Proposer::Server { .. } | Proposer::Duty => it.deadline <= now,
+            Proposer::Sync(_) | Proposer::Agent { .. } | Proposer::Duty => it.deadline <= now,
         };
         for handed in self.forwards.give_up(over) {
             if let Proposer::Sync(id) = handed.proposer {
@@ -284,23 +291,26 @@ impl Node {
     }
 }
 
-/// The side that leads.
+/// The side that is asked.
 impl Node {
-    /// Another server's clients have commands.
+    /// Another agent has commands: a server's clients', or a client agent's own.
     pub(crate) fn on_propose(&mut self, from: ServerId, proposals: Vec<Proposal>) {
+        // A server asks whom it believes to lead. A client agent asks anybody.
+        let leader = self.other_leader().filter(|_| self.roster.get(from).is_none());
         for Proposal { serial, command } in proposals {
-            if let Err(rejected) = self.propose_for(from, serial, command) {
-                self.result(from, serial, Err(rejected));
+            let proposer = Proposer::Agent { from, serial };
+            match leader {
+                Some(leader) => self.hand_over_bytes(leader, command, proposer),
+                None => {
+                    if let Err(rejected) = self.propose_for(proposer, command) {
+                        self.result(from, serial, Err(rejected));
+                    }
+                }
             }
         }
     }
 
-    fn propose_for(
-        &mut self,
-        from: ServerId,
-        serial: u64,
-        command: bytes::Bytes,
-    ) -> Result<(), Rejected> {
+    fn propose_for(&mut self, proposer: Proposer, command: bytes::Bytes) -> Result<(), Rejected> {
         if !self.raft.is_leader() {
             return Err(Rejected::NotLeader);
         }
@@ -314,11 +324,11 @@ impl Node {
             ProposeError::NotLeader { .. } | ProposeError::Transferring => Rejected::NotLeader,
             ProposeError::Overloaded { .. } => Rejected::Overloaded,
         })?;
-        self.ledger.propose(at, Proposer::Server { from, serial });
+        self.ledger.propose(at, proposer);
         Ok(())
     }
 
-    /// Tell another server what became of its command, together with all others.
+    /// Tell another agent what became of its command, together with all others.
     pub(crate) fn result(
         &mut self,
         to: ServerId,
@@ -328,24 +338,84 @@ impl Node {
         self.forwards.results.entry(to).or_default().push(Proposed { serial, result });
     }
 
-    /// Another server's client has a question.
-    pub(crate) fn on_ask(&mut self, from: ServerId, serial: u64, request: &OwnedRequest) {
+    /// Another agent has a question. `last`, if this one must not ask anybody else.
+    pub(crate) fn on_ask(
+        &mut self,
+        from: ServerId,
+        serial: u64,
+        request: OwnedRequest,
+        last: bool,
+    ) {
         let id = self.own_request();
         self.forwards.guests.insert(id, (from, serial));
-        let context = std::sync::Arc::clone(&self.config.context);
-        match plan::plan(&request.as_request(), &context) {
-            // It was asked because it leads. It is not asked on: two that do not could go on for
-            // ever.
-            Plan::Write(write) if self.leads() => self.write(id, write),
-            Plan::Operator(call) if self.leads() => self.perform(id, Some(from), call),
-            Plan::Answer(response) => self.reply(id, response),
-            Plan::Write(_)
-            | Plan::Operator(_)
-            | Plan::Read(_)
-            | Plan::Agent(_)
-            | Plan::Status(_)
-            | Plan::Remote { .. } => self.reply(id, Error::NoClusterLeader.into()),
+        if self.config.requests_max <= self.ledger.len() {
+            return self.reply(id, Error::Overloaded.into());
         }
+        let context = std::sync::Arc::clone(&self.config.context);
+        let plan = plan::plan(&request.as_request(), &context);
+        if last && !self.leads() && !matches!(plan, Plan::Answer(_)) {
+            return self.reply(id, Error::NoClusterLeader.into());
+        }
+        match plan {
+            Plan::Answer(response) => self.reply(id, response),
+            Plan::Write(write) => self.try_write(id, write),
+            Plan::Read(read) => self.read(id, read, None),
+            Plan::Status(call) => {
+                let leader = self.raft.leader().and_then(|it| self.roster.member_address(it));
+                let response = call.response(leader.as_deref(), &self.roster.voters());
+                self.reply(id, response);
+            }
+            Plan::Operator(call) if last => self.perform(id, Some(from), call),
+            Plan::Operator(call) => {
+                let hold_until = self.now + self.config.hold_max;
+                self.operate(id, Question { call, request, hold_until });
+            }
+            // What is about an agent itself is asked there.
+            Plan::Agent(_) => self.reply(id, Error::UnknownPath.into()),
+            Plan::Remote { .. } => self.reply(id, Error::NoPathToDatacenter.into()),
+        }
+    }
+
+    /// Nobody waits for the answer to this question any more.
+    pub(crate) fn on_forget(&mut self, from: ServerId, serial: u64) {
+        let guests = &self.forwards.guests;
+        let found = guests.iter().find(|(_, it)| **it == (from, serial)).map(|(id, _)| *id);
+        if let Some(id) = found {
+            self.forwards.guests.remove(&id);
+            self.cancel(id);
+        }
+    }
+
+    /// An agent is gone, and with it everybody who waited there.
+    pub(crate) fn forget_guests(&mut self, of: ServerId) {
+        let gone: Vec<_> =
+            self.forwards.guests.extract_if(.., |_, it| it.0 == of).map(|(id, _)| id).collect();
+        for id in gone {
+            self.cancel(id);
+        }
+    }
+
+    /// A client agent wants to compare itself with the catalog.
+    pub(crate) fn on_read_rows(&mut self, from: ServerId, serial: u64, node: &str) {
+        // A follower's state will do: what it does not show yet is written again, which changes
+        // nothing.
+        let rows = (self.leads() || self.other_leader().is_some()).then(|| {
+            let view = self.store.view();
+            let mut rows = Registration::default();
+            if let Some(node) = view.node(node).1 {
+                rows.id = node.id;
+                rows.node = node.name.clone();
+                rows.address = node.address.clone();
+                rows.datacenter = node.datacenter.clone();
+                rows.tagged_addresses = node.tagged_addresses.clone();
+                rows.node_meta = node.meta.clone();
+            }
+            let services = view.node_services(node).1;
+            rows.services = services.into_iter().flat_map(|it| it.services).cloned().collect();
+            rows.checks = view.node_checks(node).1.into_iter().cloned().collect();
+            Box::new(rows)
+        });
+        self.say(from, Wire::Rows { serial, rows });
     }
 
     /// A name for a request that none of this agent's clients has.
@@ -364,6 +434,3 @@ pub(crate) fn outcomes(outcome: Outcome) -> Vec<Outcome> {
 
 /// Bytes of commands that were handed to a leader and have not come back. Beyond, they wait.
 const WINDOW_BYTES_MAX: usize = 4 << 20;
-
-/// Marks the requests that came from no client of this agent. The shell counts those from zero.
-const OWN: u64 = 1 << 63;

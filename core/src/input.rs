@@ -1,12 +1,16 @@
 //! What a node can be told.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
-use tribune_api::http::OwnedRequest;
+use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write};
 use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::time::Duration;
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::Store;
 
@@ -33,13 +37,37 @@ pub enum Input {
         index: Index,
     },
     /// These clients have been answered.
-    Served(Vec<RequestId>),
+    Served {
+        /// Which.
+        ids: Vec<RequestId>,
+        /// With what, if some of them are not clients of this shell: they wait elsewhere, and the
+        /// node tells them.
+        response: Option<Response>,
+    },
     /// Another server says something.
     Message {
         /// Who.
         from: ServerId,
         /// What.
         message: Wire,
+    },
+    /// A packet of the pool has come in.
+    Packet {
+        /// From where.
+        from: SocketAddr,
+        /// What.
+        packet: Bytes,
+    },
+    /// A message of this node's has not left it: nobody listens where it was to go. Said of what is
+    /// asked, and of exchanges.
+    Undelivered {
+        /// The message.
+        message: Wire,
+    },
+    /// A connection that carried messages of this node's is gone, and with it perhaps some of them.
+    Lost {
+        /// Where it went, as [`Output::Send`](crate::Output::Send) said it.
+        to: Arc<str>,
     },
     /// The piece of a snapshot that [`ReadSnapshot`](crate::Output::ReadSnapshot) asked for.
     SnapshotRead {
@@ -109,6 +137,27 @@ pub enum Call {
     },
     /// Something about this agent itself.
     Agent(AgentCall),
+    /// Have this agent join others.
+    Join {
+        /// Where they are.
+        addrs: Vec<SocketAddr>,
+    },
+    /// Have a member that has failed be gone for good.
+    ForceLeave {
+        /// Its name.
+        node: String,
+        /// Whether it is to be forgotten at once.
+        prune: bool,
+    },
+    /// Something that a client agent asks a server.
+    Forward {
+        /// As it came.
+        request: OwnedRequest,
+        /// Whether it changes anything.
+        changes: bool,
+        /// How long an answer may take.
+        patience: Duration,
+    },
     /// Something about the servers.
     Operator {
         /// What.

@@ -23,13 +23,15 @@ pub(crate) struct Leave {
     next: Instant,
     /// Whether the cluster has let go.
     done: bool,
+    /// Whether it has told the pool.
+    told: bool,
     /// Whether it has stopped.
     stopped: bool,
 }
 
 impl Leave {
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.next.min(self.deadline)
+        if self.told { self.deadline } else { self.next.min(self.deadline) }
     }
 }
 
@@ -65,6 +67,7 @@ impl Node {
             question: None,
             next: now,
             done: false,
+            told: false,
             stopped: false,
         };
         self.leave = Some(leave);
@@ -79,6 +82,12 @@ impl Node {
     /// Take the next step out, if it is time.
     pub(crate) fn go_on_leaving(&mut self) {
         let Some(leave) = self.leave.as_ref().filter(|it| !it.stopped) else { return };
+        if leave.told {
+            if leave.deadline <= self.now {
+                self.left();
+            }
+            return;
+        }
         let configuration = self.raft.configuration();
         let own = self.raft.id();
         let needed = configuration.voters.keys().any(|it| *it != own);
@@ -132,7 +141,19 @@ impl Node {
         own
     }
 
+    /// Consensus goes on without this server. So does the pool, as soon as it has heard of it.
     fn gone(&mut self) {
+        let Some(leave) = &mut self.leave else { return };
+        if leave.for_good && !leave.told {
+            leave.told = true;
+            leave.deadline = self.now + TELL_MAX;
+            return self.gossip.leave(self.now);
+        }
+        self.left();
+    }
+
+    /// Everybody knows that this server is gone, or has had the time to hear of it.
+    pub(crate) fn left(&mut self) {
         let Some(leave) = &mut self.leave else { return };
         leave.stopped = true;
         leave.deadline = Instant::NEVER;
@@ -148,6 +169,9 @@ impl Node {
 
 /// How long leaving may take. Then the server stops, and the cluster finds out by itself.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the pool may take to hear that this server is gone.
+const TELL_MAX: Duration = Duration::from_secs(15);
 
 /// How often the next step is tried.
 const LEAVE_STEP: Duration = Duration::from_millis(100);

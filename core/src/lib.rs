@@ -30,11 +30,14 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 pub mod apply;
 mod bootstrap;
+mod client;
 pub mod config;
 pub mod event;
 mod forward;
+mod gossip;
 pub mod input;
 mod leader;
 mod leave;
@@ -49,6 +52,8 @@ mod serve;
 pub mod view;
 pub mod wire;
 
+pub use agent::Agent;
+pub use client::Client;
 pub use config::Config;
 pub use event::Event;
 pub use input::{Call, Input};

@@ -1,15 +1,13 @@
 //! This agent's own services and checks → disk and catalog.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use tribune_agent::{self as agent, CatalogRows, SyncFailed, SyncId};
-use tribune_api::agent::{AgentCall, Member, MemberStatus, NodeFacts};
+use tribune_api::agent::{AgentCall, Member, NodeFacts};
 use tribune_base::time::Instant;
 use tribune_state::Command;
 
 use crate::event::Event;
-use crate::leader::split;
 use crate::node::Node;
 use crate::output::Output;
 use crate::request::{Pending, Proposer, RequestId};
@@ -36,31 +34,13 @@ impl Node {
 
     /// Answer those whose change is safe.
     pub(crate) fn settle(&mut self) {
-        if !self.ledger.waits_for_settling() {
-            return;
-        }
-        let local = &self.local;
-        let settled = |it: &Pending| match it {
-            Pending::Settling { change, .. } => {
-                let settled = local.is_settled(*change);
-                settled.saved && settled.synced
-            }
-            Pending::Leader(_)
-            | Pending::Commit { .. }
-            | Pending::Forward(_)
-            | Pending::Asked
-            | Pending::Reconfigure(_)
-            | Pending::HandOver { .. }
-            | Pending::Leave
-            | Pending::Confirmation(_)
-            | Pending::Apply { .. }
-            | Pending::Change(_)
-            | Pending::Rendering(_) => false,
-        };
-        for id in self.ledger.waiting(settled) {
-            if let Some(Pending::Settling { response, .. }) = self.ledger.take(id) {
-                self.reply(id, response);
-            }
+        let (ledger, local) = (&mut self.ledger, &self.local);
+        let settled = ledger.take_settled(|change| {
+            let settled = local.is_settled(change);
+            settled.saved && settled.synced
+        });
+        for (id, response) in settled {
+            self.reply(id, response);
         }
     }
 
@@ -121,85 +101,21 @@ impl Node {
     /// What the API tells about this agent.
     fn facts(&self) -> NodeFacts {
         let config = &self.config;
-        let address = config.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let members = self.members();
+        let members = self.gossip.shown();
+        let servers =
+            members.iter().filter(|it| it.tags.get("role").is_some_and(|it| it == "consul"));
         let wan = |it: &Member| Member {
             name: format!("{}.{}", it.name, config.datacenter),
             port: config.serf_wan_port,
             ..it.clone()
         };
         NodeFacts {
-            node: config.name.clone(),
-            id: config.id,
-            datacenter: config.datacenter.clone(),
-            primary_datacenter: config.datacenter.clone(),
-            version: config.version.clone(),
-            revision: config.revision.clone(),
-            build_date: config.build_date.clone(),
             server: true,
-            address,
-            tagged_addresses: config.agent.tagged_addresses.clone(),
-            meta: config.agent.meta.clone(),
-            members_wan: members.iter().map(wan).collect(),
+            members_wan: servers.map(wan).collect(),
             members,
-            config: config.shown.clone(),
             stats: self.stats(),
+            ..config.facts()
         }
-    }
-
-    /// The servers of this datacenter, by name.
-    fn members(&self) -> Vec<Member> {
-        let config = &self.config;
-        let own = Member {
-            name: config.name.clone(),
-            address: config.address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            port: config.serf_lan_port,
-            tags: self.member_tags(),
-            status: MemberStatus::Alive,
-        };
-        let others = self.roster.servers().map(|(_, it)| Member {
-            name: it.hello.name.clone(),
-            address: split(&it.hello.server.address)
-                .0
-                .parse()
-                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            port: it.hello.lan_port,
-            tags: it.hello.tags.clone(),
-            status: match (it.is_alive(self.now), it.hello.leaving) {
-                (true, false) => MemberStatus::Alive,
-                (true, true) => MemberStatus::Leaving,
-                (false, true) => MemberStatus::Left,
-                (false, false) => MemberStatus::Failed,
-            },
-        });
-        let mut members: Vec<_> = others.chain([own]).collect();
-        members.sort_by(|a, b| a.name.cmp(&b.name));
-        members
-    }
-
-    /// What this agent says of itself to the others of its pool.
-    pub(crate) fn member_tags(&self) -> BTreeMap<String, String> {
-        let config = &self.config;
-        let tags = [
-            ("acls", "0".to_owned()),
-            ("build", format!("{}:{}", config.version, config.revision)),
-            ("dc", config.datacenter.clone()),
-            ("id", config.id.to_string()),
-            ("port", config.server_port.to_string()),
-            ("raft_vsn", "3".to_owned()),
-            ("role", "consul".to_owned()),
-            ("segment", String::new()),
-            ("vsn", "2".to_owned()),
-            ("vsn_max", "3".to_owned()),
-            ("vsn_min", "2".to_owned()),
-            ("wan_join_port", config.serf_wan_port.to_string()),
-        ];
-        let mut tags: BTreeMap<_, _> =
-            tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if config.bootstrap_expect == 1 {
-            tags.insert("bootstrap".to_owned(), "1".to_owned());
-        }
-        tags
     }
 
     fn stats(&self) -> BTreeMap<String, BTreeMap<String, String>> {

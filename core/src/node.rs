@@ -12,13 +12,16 @@ use tribune_api::http::Response;
 use tribune_api::plan::Write;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::{Duration, Instant, WallTime};
+use tribune_gossip::{Change, MemberEvent};
 use tribune_raft as raft;
 use tribune_state::{Store, Watches};
 
 use crate::bootstrap::Newcomer;
+use crate::client::force_leave;
 use crate::config::Config;
 use crate::event::Event;
 use crate::forward::Forwards;
+use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
 use crate::leader::Reign;
 use crate::leave::Leave;
@@ -37,6 +40,7 @@ pub struct Node {
     pub(crate) watches: Watches,
     pub(crate) local: Local,
     pub(crate) ledger: Ledger,
+    pub(crate) gossip: Gossip,
     pub(crate) roster: Roster,
     pub(crate) forwards: Forwards,
     /// Set, while this server may not take part in consensus.
@@ -101,7 +105,9 @@ impl Node {
             raft.recover(now, configuration)
                 .expect("the shell has looked whether this server can take part in a recovery");
         }
+        let gossip = Gossip::new(&config, &config.server_tags(), rng.draw(), now);
         let mut this = Self {
+            gossip,
             roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
@@ -133,8 +139,12 @@ impl Node {
             Input::Request { id, call } => self.request(id, call),
             Input::Cancel(id) => self.cancel(id),
             Input::Unchanged { ids, index } => self.unchanged(ids, index),
-            Input::Served(ids) => self.served(ids),
+            Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
+            Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
+            Input::Undelivered { message } => self.undelivered(&message),
+            // Whoever waits for something that was on it has a deadline.
+            Input::Lost { .. } => {}
             Input::SnapshotRead { to, last, offset, piece } => {
                 self.raft.snapshot_read(now, to, last, offset, piece);
             }
@@ -173,6 +183,7 @@ impl Node {
         self.advance(now);
         self.raft.handle_timeout(now);
         self.local.handle_timeout(now);
+        self.gossip.handle_timeout(now);
         self.expire(now);
         if self.retry <= now {
             self.release_held();
@@ -195,6 +206,7 @@ impl Node {
         let leave = self.leave.as_ref().map(Leave::poll_timeout);
         let others = [watches, ledger, duties, leave].into_iter().flatten().min();
         let machines = self.raft.poll_timeout().min(self.local_timeout());
+        let machines = machines.min(self.gossip.poll_timeout());
         let machines = machines.min(self.roster.poll_timeout()).min(self.retry);
         others.map_or(machines, |it| it.min(machines))
     }
@@ -251,6 +263,10 @@ impl Node {
                 quiet = false;
                 self.on_local(output);
             }
+            while let Some(news) = self.gossip.poll(self.now, &mut self.outputs) {
+                quiet = false;
+                self.on_news(news);
+            }
             if quiet {
                 return self.flush_forwards();
             }
@@ -301,8 +317,53 @@ impl Node {
             Wire::Welcome => self.on_welcome(),
             Wire::Propose(proposals) => self.on_propose(from, proposals),
             Wire::Proposed(results) => self.on_proposed(from, results),
-            Wire::Ask { serial, request } => self.on_ask(from, serial, &request),
+            Wire::Ask { serial, request, last } => self.on_ask(from, serial, request, last),
             Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
+            Wire::Forget { serial } => self.on_forget(from, serial),
+            Wire::Here { address } => self.gossip.called(from, address),
+            Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
+            // Those are answers to what a client agent asks.
+            Wire::Rows { .. } => {}
+            Wire::Exchange { serial, from, request } => {
+                let answer = self.gossip.on_exchange(self.now, serial, &from, request);
+                self.outputs.extend(answer);
+            }
+            Wire::Exchanged { serial, answer } => {
+                self.gossip.on_exchanged(self.now, serial, answer);
+            }
+        }
+    }
+
+    /// The pool has news.
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Member(event) => self.on_member(&event),
+            News::Joined(id, response) => self.reply(id, response),
+            News::Fired(_) => {}
+            News::Left => self.left(),
+        }
+    }
+
+    fn on_member(&mut self, event: &MemberEvent) {
+        self.outputs.push_back(Output::Event(Event::member(event)));
+        self.local.set_member_count(self.now, self.gossip.count());
+        match event.change {
+            Change::Join | Change::Update => {
+                if let Some(server) = gossip::server(&event.member) {
+                    self.roster.seed(&server.address, self.now);
+                }
+            }
+            Change::Leave | Change::Failed | Change::Reap => {
+                self.forget_guests(ServerId::from(event.member.id));
+            }
+        }
+        self.reconcile_change(event);
+    }
+
+    /// A message has not left this server: nobody is there.
+    fn undelivered(&mut self, message: &Wire) {
+        if let Wire::Exchange { serial, .. } = message {
+            self.gossip.undelivered(self.now, *serial);
         }
     }
 
@@ -327,6 +388,13 @@ impl Node {
             Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
+            Call::Join { addrs } => self.gossip.join(self.now, id, addrs),
+            Call::ForceLeave { node, prune } => {
+                let response = force_leave(&mut self.gossip, self.now, &node, prune);
+                self.reply(id, response);
+            }
+            // A server answers by itself.
+            Call::Forward { .. } => self.reply(id, Error::NotReady.into()),
             Call::Operator { call, request } => {
                 let hold_until = self.now + self.config.hold_max;
                 self.operate(id, Question { call, request, hold_until });
@@ -334,7 +402,7 @@ impl Node {
         }
     }
 
-    fn try_write(&mut self, id: RequestId, write: Write) {
+    pub(crate) fn try_write(&mut self, id: RequestId, write: Write) {
         // A write needs no knowledge of the past: what it meets, it meets when it is applied.
         if self.raft.is_leader() {
             self.write(id, write);

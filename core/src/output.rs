@@ -1,5 +1,6 @@
 //! What a node asks of its shell.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +30,13 @@ pub enum Output {
         to: Arc<str>,
         /// What to say.
         message: Wire,
+    },
+    /// Send a packet of the pool. Loss and reordering are fine, and so is a second copy.
+    Packet {
+        /// To whom.
+        to: SocketAddr,
+        /// What.
+        bytes: Bytes,
     },
     /// Read a piece of a durable snapshot, then say [`SnapshotRead`](crate::Input::SnapshotRead).
     ReadSnapshot {

@@ -13,6 +13,16 @@ use tribune_base::time::Instant;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub u64);
 
+impl RequestId {
+    /// Whether no client of this agent has it: another agent asks, or the node itself.
+    pub const fn is_own(self) -> bool {
+        OWN <= self.0
+    }
+}
+
+/// Marks the requests that came from no client of this agent. The shell counts those from zero.
+pub(crate) const OWN: u64 = 1 << 63;
+
 /// What a request is waiting for.
 #[derive(Debug)]
 pub(crate) enum Pending {
@@ -99,8 +109,8 @@ pub(crate) enum Proposer {
     Client(RequestId),
     /// The local agent, bringing the catalog up to date.
     Sync(SyncId),
-    /// Another server.
-    Server {
+    /// Another agent.
+    Agent {
         /// Which.
         from: ServerId,
         /// Its number for the command.
@@ -167,9 +177,22 @@ impl Ledger {
         self.applying != 0
     }
 
-    /// Whether anybody waits for this agent's own changes.
-    pub(crate) fn waits_for_settling(&self) -> bool {
-        self.settling != 0
+    /// Those who wait for a change of this agent's that is `settled`, and what they are told.
+    pub(crate) fn take_settled(
+        &mut self,
+        settled: impl Fn(ChangeSeq) -> bool,
+    ) -> Vec<(RequestId, Response)> {
+        if self.settling == 0 {
+            return Vec::new();
+        }
+        let wanted =
+            |it: &Pending| matches!(it, Pending::Settling { change, .. } if settled(*change));
+        let ids = self.waiting(wanted);
+        let taken = ids.into_iter().filter_map(|id| match self.take(id) {
+            Some(Pending::Settling { response, .. }) => Some((id, response)),
+            other => unreachable!("{id:?} has settled, and waits for {other:?}"),
+        });
+        taken.collect()
     }
 
     /// The requests that wait for what `wanted` says, in the order they came.

@@ -11,6 +11,7 @@ use tribune_base::time::{Duration, Instant};
 use tribune_raft::Configuration;
 
 use crate::event::Event;
+use crate::leader::on_port;
 use crate::node::Node;
 use crate::output::Output;
 use crate::wire::{Founder, Hello, Wire};
@@ -128,7 +129,7 @@ impl Roster {
     }
 
     /// There may be somebody at `address`, who is to be found at once.
-    fn seed(&mut self, address: &str, now: Instant) {
+    pub(crate) fn seed(&mut self, address: &str, now: Instant) {
         if self.seeds.len() < SEEDS_MAX && self.seeds.insert(address.into()) {
             self.next = now.min(self.next);
             self.seeds_after = 0;
@@ -142,9 +143,9 @@ impl Node {
         self.roster.own().to_string()
     }
 
-    /// Say something to another server, if it is known where that is.
+    /// Say something to another agent, if it is known where that is.
     pub(crate) fn say(&mut self, to: ServerId, message: Wire) {
-        if let Some(address) = self.roster.address(to) {
+        if let Some(address) = self.roster.address(to).or_else(|| self.gossip.address(to)) {
             let to = Arc::clone(address);
             self.outputs.push_back(Output::Send { to, message });
         }
@@ -183,7 +184,6 @@ impl Node {
             leaving: self.is_leaving(),
             wants_answer,
             lan_port: config.serf_lan_port,
-            tags: self.member_tags(),
             known: self.roster.servers.values().map(|it| it.hello.server.address.clone()).collect(),
         }
     }
@@ -221,7 +221,11 @@ impl Node {
         // Whoever was there before is gone.
         self.roster.servers.retain(|id, it| *id == from || it.address != address);
         let known = Known { hello, address, heard: self.now };
+        let gossips_at = on_port(&known.hello.server.address, known.hello.lan_port);
         if self.roster.servers.insert(from, known).is_none() {
+            if let Some(addr) = gossips_at {
+                self.gossip.meet(self.now, addr, from);
+            }
             // Somebody new hears at once of all the others, and they of it.
             self.roster.next = self.now.min(self.roster.next);
         }

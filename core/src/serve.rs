@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tribune_api::http::Response;
 use tribune_api::plan::{Consistency, Query, Read};
 use tribune_base::bug;
 use tribune_base::id::Index;
@@ -146,10 +147,16 @@ impl Node {
         }
     }
 
-    /// These have their answer.
-    pub(crate) fn served(&mut self, ids: Vec<RequestId>) {
+    /// These have their answer, or get it now, if they wait at another agent.
+    pub(crate) fn served(&mut self, ids: Vec<RequestId>, response: Option<Response>) {
         for id in ids {
-            self.ledger.take(id);
+            let waited = self.ledger.take(id).is_some();
+            if waited
+                && id.is_own()
+                && let Some(response) = &response
+            {
+                self.reply(id, response.clone());
+            }
         }
     }
 

@@ -1,21 +1,19 @@
-//! What servers say to each other.
+//! What agents say to each other.
 //!
 //! Messages, not calls: each may be lost, and whoever waits for an answer has a deadline of its own.
 
 mod codec;
-
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
-use tribune_state::Outcome;
+use tribune_state::{Outcome, Registration};
 
 pub use codec::DecodeError;
 
-/// One message from one server to another.
+/// One message from one agent to another.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wire {
     /// Consensus.
@@ -43,19 +41,64 @@ pub enum Wire {
     Propose(Vec<Proposal>),
     /// What became of them.
     Proposed(Vec<Proposed>),
-    /// A client asks what only the leader can answer.
+    /// Somebody asks an agent what that cannot answer by itself.
     Ask {
         /// To be returned.
         serial: u64,
-        /// What the client asked.
+        /// What was asked.
         request: OwnedRequest,
+        /// Whether the recipient is asked because it leads: if it does not, it asks nobody else.
+        /// Two that do not could go on for ever.
+        last: bool,
     },
-    /// What to tell the client.
+    /// What to tell whoever asked.
     Answer {
         /// Which question.
         serial: u64,
         /// The answer.
         response: Box<Response>,
+    },
+    /// Nobody waits for this answer any more.
+    Forget {
+        /// Which question.
+        serial: u64,
+    },
+    /// Answers to me go to this address, as `ip:port`. Said before the first question to a server,
+    /// which may not have heard of me.
+    Here {
+        /// Where I listen.
+        address: String,
+    },
+    /// What does the catalog have of this node?
+    ReadRows {
+        /// To be returned.
+        serial: u64,
+        /// The node's name.
+        node: String,
+    },
+    /// Answers a [`Wire::ReadRows`].
+    Rows {
+        /// Which.
+        serial: u64,
+        /// The node, its services and its checks; no name, if there is no such node. `None`, if
+        /// this server cannot say: it knows no leader.
+        rows: Option<Box<Registration>>,
+    },
+    /// Gossip that does not fit a packet, or that packets do not carry through.
+    Exchange {
+        /// To be returned.
+        serial: u64,
+        /// Where the answer goes, as `ip:port`: two that gossip need not know each other.
+        from: String,
+        /// What gossip has to say.
+        request: Bytes,
+    },
+    /// Answers a [`Wire::Exchange`].
+    Exchanged {
+        /// Which.
+        serial: u64,
+        /// What gossip has to say.
+        answer: Bytes,
     },
 }
 
@@ -82,8 +125,6 @@ pub struct Hello {
     pub wants_answer: bool,
     /// Its port in the LAN pool.
     pub lan_port: u16,
-    /// What members are told about it: names and values.
-    pub tags: BTreeMap<String, String>,
     /// The addresses of the servers it knows.
     pub known: Vec<String>,
 }
@@ -149,7 +190,11 @@ impl Wire {
     /// The stream this belongs on.
     pub const fn lane(&self) -> Lane {
         match self {
-            Self::Raft(raft::Message::InstallSnapshot { .. }) | Self::Answer { .. } => Lane::Bulk,
+            Self::Raft(raft::Message::InstallSnapshot { .. })
+            | Self::Answer { .. }
+            | Self::Rows { .. }
+            | Self::Exchange { .. }
+            | Self::Exchanged { .. } => Lane::Bulk,
             Self::Raft(_)
             | Self::Hello(_)
             | Self::Gather { .. }
@@ -158,7 +203,10 @@ impl Wire {
             | Self::Welcome
             | Self::Propose(_)
             | Self::Proposed(_)
-            | Self::Ask { .. } => Lane::Urgent,
+            | Self::Ask { .. }
+            | Self::Forget { .. }
+            | Self::Here { .. }
+            | Self::ReadRows { .. } => Lane::Urgent,
         }
     }
 }

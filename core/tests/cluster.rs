@@ -1,6 +1,6 @@
 //! Several servers, their messages a millisecond under way and their disks never late.
 
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub, dead_code)]
 
 mod world;
 
@@ -276,12 +276,13 @@ fn a_server_that_leaves_is_let_go_at_once_and_the_others_hardly_notice() {
     for leaving in [world.follower(), world.leader().unwrap()] {
         let answer = world.agent(&leaving, AgentCall::Leave);
         world.run(Duration::from_millis(400));
+        let leader = world.leader().expect("somebody leads all the time");
+        assert!(!world.configuration(&leader).is_member(world.id(&leaving)));
+        // The pool hears of it, too, and tells everybody, before the server stops.
+        world.run(Duration::from_secs(9));
         assert!(world.has_stopped(&leaving));
         assert_eq!(world.reply(answer).status, 200);
         world.stop(&leaving);
-        let leader = world.leader().expect("somebody leads all the time");
-        let id = world.id(&leaving);
-        assert!(!world.configuration(&leader).is_member(id));
         assert_eq!(world.health(&leader, &leaving), None, "nor is it in the catalog");
     }
     let last = world.leader().unwrap();

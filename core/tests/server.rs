@@ -48,6 +48,7 @@ impl Server {
             bootstrap_expect: 1,
             join: Vec::new(),
             autopilot: tribune_state::Autopilot::default(),
+            gossip: tribune_gossip::Config::lan("dc1"),
             raft: tribune_raft::Config::lan(1),
             agent: tribune_agent::Config::new("n1", id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),
@@ -104,6 +105,7 @@ impl Server {
                     self.node.handle(self.now, Input::Saved(seq));
                 }
                 Output::Save { .. }
+                | Output::Packet { .. }
                 | Output::Send { .. }
                 | Output::SaveSnapshot { .. }
                 | Output::ForgetLog { .. }

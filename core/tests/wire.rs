@@ -12,7 +12,7 @@ use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 use tribune_core::wire::{DecodeError, Founder, Hello, Proposal, Proposed, Rejected, Wire};
 use tribune_raft::{Appended, Configuration, Entry, Message, Payload, Round, SnapshotMeta};
-use tribune_state::{Outcome, Refusal};
+use tribune_state::{Outcome, Refusal, Registration};
 
 /// One message of each kind and its bytes. If this fails, so does a cluster that is upgraded one
 /// server at a time: new fields may be added, what is here must stay.
@@ -103,15 +103,14 @@ fn founders() -> impl Strategy<Value = Vec<Founder>> {
 fn hello() -> impl Strategy<Value = Wire> {
     let names = (name(), name(), name(), prop::collection::vec(name(), 0..4));
     let flags = any::<(bool, bool, bool)>();
-    let tags = (any::<u16>(), prop::collection::btree_map(name(), name(), 0..3));
-    (founder(), names, any::<(u64, u64)>(), any::<u64>(), flags, tags).prop_map(
+    (founder(), names, any::<(u64, u64)>(), any::<u64>(), flags, any::<u16>()).prop_map(
         |(
             server,
             (name, datacenter, version, known),
             protocol,
             expect,
             (fresh, leaving, wants_answer),
-            (lan_port, tags),
+            lan_port,
         )| {
             Wire::Hello(Box::new(Hello {
                 server,
@@ -124,7 +123,6 @@ fn hello() -> impl Strategy<Value = Wire> {
                 leaving,
                 wants_answer,
                 lan_port,
-                tags,
                 known,
             }))
         },
@@ -152,8 +150,18 @@ fn message() -> impl Strategy<Value = Wire> {
     let ask = (any::<u64>(), name(), name(), prop::option::of(name()), data());
     let ask = ask.prop_map(|(serial, path, query, token, body)| {
         let method = Method::Put;
-        Wire::Ask { serial, request: OwnedRequest { method, path, query, token, body } }
+        let request = OwnedRequest { method, path, query, token, body };
+        Wire::Ask { serial, request, last: serial % 2 == 0 }
     });
+    let rows = (any::<u64>(), prop::option::of(name())).prop_map(|(serial, node)| {
+        let rows = node.map(|node| Box::new(Registration { node, ..Registration::default() }));
+        Wire::Rows { serial, rows }
+    });
+    let exchange = (any::<u64>(), name(), data());
+    let exchange =
+        exchange.prop_map(|(serial, from, request)| Wire::Exchange { serial, from, request });
+    let exchanged = (any::<u64>(), data());
+    let exchanged = exchanged.prop_map(|(serial, answer)| Wire::Exchanged { serial, answer });
     let answer = (any::<u64>(), 100..1_000_u16, data()).prop_map(|(serial, status, body)| {
         Wire::Answer { serial, response: Box::new(Response::json(status, body)) }
     });
@@ -172,6 +180,12 @@ fn message() -> impl Strategy<Value = Wire> {
         ask,
         answer,
         snapshot,
+        any::<u64>().prop_map(|serial| Wire::Forget { serial }),
+        name().prop_map(|address| Wire::Here { address }),
+        (any::<u64>(), name()).prop_map(|(serial, node)| Wire::ReadRows { serial, node }),
+        rows,
+        exchange,
+        exchanged,
     ]
 }
 
@@ -193,7 +207,6 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         leaving: true,
         wants_answer: true,
         lan_port: 8_301,
-        tags: [("role".to_owned(), "consul".to_owned())].into(),
         known: vec!["n2:8300".into()],
     };
     let proposals = vec![Proposal { serial: 7, command: Bytes::from_static(b"command") }];
@@ -222,6 +235,10 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         headers: vec![("Location", "/ui/".into())],
         body: Bytes::from_static(b"no"),
     };
+    let rows = Registration { node: "c1".into(), address: "10.0.0.9".into(), ..Default::default() };
+    let request_bytes = Bytes::from_static(b"a");
+    let exchange =
+        Wire::Exchange { serial: 5, from: "10.0.0.9:8301".into(), request: request_bytes };
     let mut list = vec![
         ("hello", Wire::Hello(Box::new(hello)), HELLO),
         ("gather", Wire::Gather { servers: servers() }, GATHER),
@@ -230,8 +247,16 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         ("welcome", Wire::Welcome, WELCOME),
         ("propose", Wire::Propose(proposals), PROPOSE),
         ("proposed", Wire::Proposed(results), PROPOSED),
-        ("ask", Wire::Ask { serial: 5, request }, ASK),
+        ("ask", Wire::Ask { serial: 5, request: request.clone(), last: false }, ASK),
+        ("the last ask", Wire::Ask { serial: 5, request, last: true }, LAST_ASK),
         ("answer", Wire::Answer { serial: 5, response: Box::new(response) }, ANSWER),
+        ("forget", Wire::Forget { serial: 5 }, FORGET),
+        ("here", Wire::Here { address: "10.0.0.9:8301".into() }, HERE),
+        ("read rows", Wire::ReadRows { serial: 5, node: "c1".into() }, READ_ROWS),
+        ("rows", Wire::Rows { serial: 5, rows: Some(Box::new(rows)) }, ROWS),
+        ("no rows", Wire::Rows { serial: 5, rows: None }, NO_ROWS),
+        ("exchange", exchange, EXCHANGE),
+        ("exchanged", Wire::Exchanged { serial: 5, answer: Bytes::from_static(b"b") }, EXCHANGED),
     ];
     list.extend(consensus().map(|(name, message, want)| (name, Wire::Raft(message), want)));
     list
@@ -299,9 +324,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-const HELLO: &str = "0802125b0a210a1000000000000000000000000000000001120d31302e302e302e313a3833303012026e\
-    311a036463312205312e322e332801300238034001480152076e323a38333030580160ed406a0e0a0472\
-    6f6c651206636f6e73756c";
+const HELLO: &str = "0802124b0a210a1000000000000000000000000000000001120d31302e302e302e313a3833303012026e311a036463312205312e322e332801300238034001480152076e323a38333030580160ed40";
 const GATHER: &str = "080312400a210a1000000000000000000000000000000001120d31302e302e302e313a383330300a1b0a\
     100000000000000000000000000000000212076e323a38333030";
 const GATHERED: &str = "080412400a210a1000000000000000000000000000000001120d31302e302e302e313a383330300a1b0a\
@@ -332,3 +355,11 @@ const READ_INDEX_KNOWN: &str = "0801120b080c10033804300128ac02";
 const INSTALL: &str = "08011233080d1003180220ac025a1d0a1b0a100000000000000000000000000000000112076e313a3833\
     303060076a0570696563653001";
 const INSTALLED: &str = "0801120b080e1003180220ac02600c";
+const LAST_ASK: &str = "0809122c08051226080112082f76312f6b762f611a0a636f6e73697374656e7422067365637265742a04626f64791801";
+const FORGET: &str = "080b12020805";
+const READ_ROWS: &str = "080c120608051a026331";
+const ROWS: &str = "080d12160805121208101a0e120263311a0831302e302e302e39";
+const NO_ROWS: &str = "080d12020805";
+const EXCHANGE: &str = "080e121408051201611a0d31302e302e302e393a38333031";
+const EXCHANGED: &str = "080f12050805120162";
+const HERE: &str = "0810120f1a0d31302e302e302e393a38333031";

@@ -91,6 +91,18 @@ pub enum Error {
     #[error("No cluster leader")]
     NoClusterLeader,
 
+    /// This client agent has heard of no server. Nothing changed; it may hear of one.
+    #[error("No known Consul servers")]
+    NoServers,
+
+    /// The server that was asked is gone, and nobody knows how far it came.
+    #[error("rpc error making call: EOF")]
+    ServerLost,
+
+    /// None of the addresses could be joined. The text says why, for each.
+    #[error("{0}")]
+    Join(String),
+
     /// No server of that datacenter is known. Nothing changed.
     #[error("No path to datacenter")]
     NoPathToDatacenter,
@@ -151,6 +163,9 @@ impl Error {
             | Self::UnknownPeer { .. }
             | Self::Membership(_)
             | Self::NoClusterLeader
+            | Self::NoServers
+            | Self::ServerLost
+            | Self::Join(_)
             | Self::NoPathToDatacenter
             | Self::LeadershipLost
             | Self::Timeout

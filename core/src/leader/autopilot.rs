@@ -192,8 +192,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often servers without a vote are considered for one.
 const PROMOTION_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a server must be missing to count as dead. Without gossip, missing is no more than
-/// silence towards the leader, and a server that restarts is silent, too.
+/// How long a server must be missing to count as dead. Missing is no more than silence towards the
+/// leader, and a server that restarts is silent, too.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::request::Proposer;
 pub(crate) use autopilot::Seen;
 use autopilot::{Autopilot, Decision};
-pub(crate) use reconcile::{Told, split};
+pub(crate) use reconcile::on_port;
 use tombstone::Tombstones;
 
 /// One server's time in office.
@@ -29,8 +29,10 @@ pub(crate) struct Reign {
     tombstones: Tombstones,
     /// How the servers are.
     pub(crate) autopilot: Autopilot,
-    /// What the catalog has been told about the other servers.
-    pub(crate) told: BTreeMap<ServerId, Told>,
+    /// Nodes in the catalog that no member is, and since when that is known.
+    unknown: BTreeMap<String, Instant>,
+    /// When everybody is looked at again.
+    next_reconcile: Instant,
     /// Servers that were removed on purpose, and when.
     pub(crate) removed: BTreeMap<ServerId, Instant>,
 }
@@ -43,7 +45,8 @@ impl Reign {
             established: false,
             tombstones: Tombstones::default(),
             autopilot: Autopilot::new(now, heartbeat_interval),
-            told: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+            next_reconcile: Instant::NEVER,
             removed: BTreeMap::new(),
         }
     }
@@ -70,7 +73,8 @@ impl Reign {
         if !self.established {
             return Instant::NEVER;
         }
-        self.tombstones.poll_timeout().min(self.autopilot.poll_timeout())
+        let duties = self.tombstones.poll_timeout().min(self.autopilot.poll_timeout());
+        duties.min(self.next_reconcile)
     }
 }
 
@@ -80,6 +84,7 @@ impl Node {
         if self.leads() {
             self.reap_tombstones(now);
             self.care(now);
+            self.reconcile_again(now);
         }
     }
 
@@ -94,6 +99,19 @@ impl Node {
         }
     }
 
+    /// Look at everybody again as soon as possible: who may be taken for gone may be another.
+    pub(crate) fn reconcile_now(&mut self) {
+        if let Some(reign) = self.reign.as_mut().filter(|it| it.established) {
+            reign.next_reconcile = self.now;
+        }
+    }
+
+    /// A server that is dead is gone for good: nobody waits for it in the pool either.
+    fn forget_server(&mut self, id: ServerId) {
+        let Some(name) = self.roster.get(id).map(|it| it.hello.name.clone()) else { return };
+        self.gossip.force_leave(self.now, &name, false);
+    }
+
     /// Look after the servers.
     fn care(&mut self, now: Instant) {
         if self.reign.as_ref().is_none_or(|it| now < it.autopilot.poll_timeout()) {
@@ -105,10 +123,12 @@ impl Node {
         let leader = self.raft.last();
         let Some(reign) = &mut self.reign else { return };
         let decision = reign.autopilot.look(now, &settings, leader, &seen);
-        self.reconcile_servers();
         match decision {
             Some(Decision::Promote(id)) => self.change(Change::Promote(id)),
-            Some(Decision::Remove(id)) => self.change(Change::Remove(id)),
+            Some(Decision::Remove(id)) => {
+                self.change(Change::Remove(id));
+                self.forget_server(id);
+            }
             None => {}
         }
     }

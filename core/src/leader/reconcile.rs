@@ -1,22 +1,26 @@
-//! Membership → catalog: the leader writes down which servers are alive, once per change.
+//! Membership → catalog: the leader writes down who is there, once per change.
+//!
+//! | a member | in the catalog |
+//! | --- | --- |
+//! | is alive | its node, with `serfHealth` passing; a server's service `consul` |
+//! | has failed | `serfHealth` critical |
+//! | has left, or is forgotten | nothing of it |
+//!
+//! What the catalog says already is not written again, so that looking at everybody costs nothing
+//! and wakes nobody. A node without `serfHealth` was not written down by a leader, and is nobody's
+//! business here.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use tribune_base::id::{NodeId, ServerId};
+use tribune_base::id::ServerId;
+use tribune_base::time::{Duration, Instant};
+use tribune_gossip::{Change, Member, MemberEvent, Status as Standing};
 use tribune_state::{Check, Command, Deregistration, Registration, Service, Status};
 
+use crate::gossip;
 use crate::node::Node;
 use crate::request::Proposer;
-use crate::roster::Known;
-
-/// What the catalog has been told about a server.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Told {
-    name: String,
-    address: String,
-    port: u16,
-    alive: bool,
-}
 
 impl Node {
     /// Write this server itself and all others into the catalog.
@@ -25,97 +29,152 @@ impl Node {
         // Where it is there already, nothing changes and nobody is woken. Refused only if the log is
         // full or this server no longer leads: then the next leader writes it.
         let _ = self.propose(Command::Register(registration), Proposer::Duty);
-        self.reconcile_servers();
+        self.reconcile_all();
     }
 
-    /// Write down what has changed about the other servers.
-    pub(crate) fn reconcile_servers(&mut self) {
-        if !self.leads() || self.no_space {
+    /// Write down what the catalog does not say about the members.
+    fn reconcile_all(&mut self) {
+        if let Some(reign) = &mut self.reign {
+            reign.next_reconcile = self.now + RECONCILE_INTERVAL;
+        }
+        let members: Vec<_> = self.gossip.members().cloned().collect();
+        for member in &members {
+            self.reconcile_member(member, false);
+        }
+        self.reconcile_unknown();
+    }
+
+    /// Look at everybody, if it is time.
+    pub(super) fn reconcile_again(&mut self, now: Instant) {
+        if self.reign.as_ref().is_some_and(|it| it.next_reconcile <= now) {
+            self.reconcile_all();
+        }
+    }
+
+    /// Something has changed about a member.
+    pub(crate) fn reconcile_change(&mut self, event: &MemberEvent) {
+        self.reconcile_member(&event.member, event.change == Change::Reap);
+    }
+
+    fn reconcile_member(&mut self, member: &Member, forgotten: bool) {
+        // A leader does not say of itself that it is gone.
+        if !self.leads() || self.no_space || *member.name == *self.config.name {
             return;
         }
-        let members = self.raft.configuration();
-        let is_here = |id, it: &Known| members.is_member(id) || it.is_alive(self.now);
-        let here: BTreeMap<ServerId, Told> = self
-            .roster
-            .servers()
-            .filter(|(id, it)| is_here(*id, it) && !it.hello.leaving)
-            .map(|(id, it)| (id, self.told(it)))
-            .collect();
-        let Some(reign) = &mut self.reign else { return };
-        let before = std::mem::replace(&mut reign.told, here.clone());
-        for node in self.no_servers_any_more(&here) {
-            let command = Deregistration { node, ..Deregistration::default() };
-            self.propose_duty(Command::Deregister(command));
-        }
-        for (id, told) in &here {
-            let known_before = before.get(id);
-            if known_before == Some(told) {
-                continue;
-            }
-            // Of a server that nobody has heard, only what the catalog has of it can be wrong.
-            let in_catalog = self.store.view().node(&told.name).1.is_some();
-            if told.alive || in_catalog {
-                self.propose_duty(self.registration(*id, told));
-            }
+        let command = match member.status {
+            _ if forgotten => self.deregistration(member),
+            Standing::Alive | Standing::Leaving => self.registration(member),
+            Standing::Failed => self.criticism(member),
+            Standing::Left => self.deregistration(member),
+            Standing::None => None,
+        };
+        if let Some(command) = command {
+            // Refused only if the log is full or this server no longer leads: all of it is looked
+            // at again.
+            let _ = self.propose(command, Proposer::Duty);
         }
     }
 
-    /// The servers in the catalog that are none any more.
-    fn no_servers_any_more(&self, here: &BTreeMap<ServerId, Told>) -> Vec<String> {
-        let own = &self.config.name;
-        let is_here = |name: &str| name == own || here.values().any(|it| it.name == name);
-        let members = self.raft.configuration();
-        // A member that nobody has heard of may just be slow to say hello.
-        let is_member =
-            |id: Option<NodeId>| id.is_some_and(|it| members.is_member(ServerId::from(it)));
+    /// The nodes in the catalog that no member is, though they were once: the members of a pool that
+    /// has just begun again come back one by one, so they are given time.
+    fn reconcile_unknown(&mut self) {
+        let (now, reconnect) = (self.now, self.config.gossip.reconnect_timeout);
         let view = self.store.view();
-        let (_, servers) = view.service("consul");
-        // Who has no `serfHealth` was not written down by a leader, and is nobody's business here.
-        let is_ours = |name: &str| {
-            let (_, checks) = view.node_checks(name);
-            checks.iter().any(|it| it.id == "serfHealth")
-        };
-        let nodes = servers.iter().map(|it| it.node);
-        nodes
-            .filter(|it| !is_here(&it.name) && !is_member(it.id) && is_ours(&it.name))
-            .map(|it| it.name.clone())
-            .collect()
-    }
-
-    fn propose_duty(&mut self, command: Command) {
-        if self.propose(command, Proposer::Duty).is_err()
-            && let Some(reign) = &mut self.reign
-        {
-            // Told again, all of it, with the next hello.
-            reign.told.clear();
+        let unknown: Vec<_> = view
+            .nodes()
+            .1
+            .filter(|it| self.gossip.member(&it.name).is_none())
+            .filter_map(|it| {
+                let (_, checks) = view.node_checks(&it.name);
+                let check = checks.into_iter().find(|it| it.id == SERF_HEALTH)?;
+                Some((it.name.clone(), check.status))
+            })
+            .collect();
+        let here = self.here();
+        let Some(reign) = &mut self.reign else { return };
+        reign.unknown.retain(|name, _| unknown.iter().any(|it| it.0 == *name));
+        let mut commands = Vec::new();
+        for (name, status) in unknown {
+            let since = *reign.unknown.entry(name.clone()).or_insert(now);
+            if since + reconnect <= now {
+                commands.push(deregister(name));
+            } else if since + UNKNOWN_MAX <= now && status == Status::Passing {
+                let checks = vec![serf_health(&name, false)];
+                let node = name;
+                let known = Registration { node, checks, skip_node_update: true, ..here.clone() };
+                commands.push(Command::Register(known));
+            }
+        }
+        for command in commands {
+            let _ = self.propose(command, Proposer::Duty);
         }
     }
 
-    fn told(&self, known: &Known) -> Told {
-        let (address, port) = split(&known.hello.server.address);
-        let alive = known.is_alive(self.now);
-        Told { name: known.hello.name.clone(), address, port, alive }
-    }
-
-    fn registration(&self, id: ServerId, told: &Told) -> Command {
-        let mut registration = Registration {
-            id: Some(NodeId::from(id)),
-            node: told.name.clone(),
-            address: told.address.clone(),
-            datacenter: self.config.datacenter.clone(),
-            checks: vec![serf_health(&told.name, told.alive)],
+    /// What is to be written of a member that is alive, if that is not written yet.
+    fn registration(&self, member: &Member) -> Option<Command> {
+        let view = self.store.view();
+        let address = member.addr.ip().to_string();
+        let known = view.node(&member.name).1;
+        let same_node = known.is_some_and(|it| it.address == address && it.id == Some(member.id));
+        let (_, checks) = view.node_checks(&member.name);
+        let passing = checks.iter().find(|it| it.id == SERF_HEALTH);
+        let same_check = passing.is_some_and(|it| it.status == Status::Passing);
+        let service = gossip::server(member).map(|it| consul_service(it.port, it.version));
+        let same_service = service.as_ref().is_none_or(|ours| {
+            let (_, services) = view.node_services(&member.name);
+            let services = services.map(|it| it.services).unwrap_or_default();
+            services
+                .iter()
+                .any(|it| it.id == ours.id && it.port == ours.port && it.meta == ours.meta)
+        });
+        if same_node && same_check && same_service {
+            return None;
+        }
+        Some(Command::Register(Registration {
+            id: Some(member.id),
+            node: member.name.to_string(),
+            address,
+            services: service.into_iter().collect(),
+            checks: vec![serf_health(&member.name, true)],
             // What else there is to say about a node, its own agent says.
-            skip_node_update: self.store.view().node(&told.name).1.is_some_and(|it| {
-                it.address == told.address && it.id.as_ref() == Some(&NodeId::from(id))
-            }),
-            ..Registration::default()
-        };
-        if told.alive {
-            let version = self.roster.get(id).map(|it| it.hello.version.clone());
-            let service = consul_service(told.port, version.unwrap_or_default());
-            registration.services.push(service);
+            skip_node_update: same_node,
+            ..self.here()
+        }))
+    }
+
+    /// What is to be written of a member that has failed: nothing, if it is not there.
+    fn criticism(&self, member: &Member) -> Option<Command> {
+        let view = self.store.view();
+        let node = view.node(&member.name).1?;
+        let (_, checks) = view.node_checks(&member.name);
+        let known = checks.iter().find(|it| it.id == SERF_HEALTH);
+        if node.id != Some(member.id) || known.is_some_and(|it| it.status == Status::Critical) {
+            return None;
         }
-        Command::Register(registration)
+        Some(Command::Register(Registration {
+            id: Some(member.id),
+            node: member.name.to_string(),
+            address: node.address.clone(),
+            checks: vec![serf_health(&member.name, false)],
+            skip_node_update: true,
+            ..self.here()
+        }))
+    }
+
+    /// What is to be written of a member that is gone. A server that still votes is taken out of
+    /// consensus first.
+    fn deregistration(&self, member: &Member) -> Option<Command> {
+        let view = self.store.view();
+        let node = view.node(&member.name).1?;
+        let (_, checks) = view.node_checks(&member.name);
+        let is_ours = checks.iter().any(|it| it.id == SERF_HEALTH);
+        let same = node.id.is_none_or(|it| it == member.id);
+        let votes = self.raft.configuration().is_member(ServerId::from(member.id));
+        (is_ours && same && !votes).then(|| deregister(node.name.clone()))
+    }
+
+    fn here(&self) -> Registration {
+        Registration { datacenter: self.config.datacenter.clone(), ..Registration::default() }
     }
 
     fn own_registration(&self) -> Registration {
@@ -132,6 +191,10 @@ impl Node {
             skip_node_update: false,
         }
     }
+}
+
+fn deregister(node: String) -> Command {
+    Command::Deregister(Deregistration { node, ..Deregistration::default() })
 }
 
 fn consul_service(port: u16, version: String) -> Service {
@@ -156,7 +219,7 @@ fn serf_health(node: &str, alive: bool) -> Check {
     };
     Check {
         node: node.to_owned(),
-        id: "serfHealth".to_owned(),
+        id: SERF_HEALTH.to_owned(),
         name: "Serf Health Status".to_owned(),
         status,
         output: output.to_owned(),
@@ -164,8 +227,17 @@ fn serf_health(node: &str, alive: bool) -> Check {
     }
 }
 
-/// `host:port`, in two. Brackets belong to the port's notation, not to the host.
-pub(crate) fn split(address: &str) -> (String, u16) {
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    (host.trim_matches(['[', ']']).to_owned(), port.parse().unwrap_or_default())
+/// `host:port` as an address to gossip with, on another port.
+pub(crate) fn on_port(address: &str, port: u16) -> Option<SocketAddr> {
+    let addr: SocketAddr = address.parse().ok()?;
+    Some(SocketAddr::new(addr.ip(), port))
 }
+
+/// The check that says whether an agent is there.
+const SERF_HEALTH: &str = "serfHealth";
+
+/// How often everybody is looked at again.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a node may be unknown before it counts as failed.
+const UNKNOWN_MAX: Duration = Duration::from_secs(60);

@@ -21,7 +21,6 @@ impl Node {
         if !self.leads() {
             return;
         }
-        self.reconcile_servers();
         match self.change_for(id) {
             Some(change) => self.change(change),
             None if fresh && self.is_promised_nothing(id) => self.say(id, Wire::Welcome),

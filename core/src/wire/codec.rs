@@ -9,14 +9,12 @@
 //! and whoever listens ignores it. Unknown fields are skipped. Kinds and tags are never used again
 //! for something else; `core/tests/wire.rs` holds the bytes of each kind.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::codec::{self, Field, Reader, Writer};
 use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
-use tribune_state::Outcome;
+use tribune_state::{Command, Outcome};
 
 use super::{Founder, Hello, Proposal, Proposed, Rejected, Wire};
 
@@ -54,13 +52,35 @@ impl Wire {
             Self::Proposed(results) => writer.nested(BODY, |it| {
                 results.iter().for_each(|result| it.nested(1, |it| result.encode(it)));
             }),
-            Self::Ask { serial, request } => writer.nested(BODY, |it| {
+            Self::Ask { serial, request, last } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.nested(2, |it| request.encode(it));
+                it.bool(3, *last);
             }),
             Self::Answer { serial, response } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.nested(2, |it| response.encode(it));
+            }),
+            Self::Forget { serial } => writer.nested(BODY, |it| it.u64(1, *serial)),
+            Self::Here { address } => writer.nested(BODY, |it| it.str(3, address)),
+            Self::ReadRows { serial, node } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                it.str(3, node);
+            }),
+            Self::Rows { serial, rows } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                if let Some(rows) = rows {
+                    it.bytes(2, &Command::Register((**rows).clone()).encode());
+                }
+            }),
+            Self::Exchange { serial, from, request } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                it.bytes(2, request);
+                it.str(3, from);
+            }),
+            Self::Exchanged { serial, answer } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                it.bytes(2, answer);
             }),
         }
         writer.finish()
@@ -92,12 +112,36 @@ impl Wire {
             PROPOSE => Self::Propose(each(list(), Proposal::decode)?),
             PROPOSED => Self::Proposed(each(list(), Proposed::decode)?),
             ASK => {
+                let last = flag(Reader::new(body.clone()), 3)?;
                 let (serial, request) = numbered(Reader::new(body), OwnedRequest::decode)?;
-                Self::Ask { serial, request }
+                Self::Ask { serial, request, last }
             }
             ANSWER => {
                 let (serial, response) = numbered(Reader::new(body), Response::decode)?;
                 Self::Answer { serial, response: Box::new(response) }
+            }
+            FORGET => Self::Forget { serial: Numbered::read(body)?.serial },
+            HERE => Self::Here { address: Numbered::read(body)?.text },
+            READ_ROWS => {
+                let Numbered { serial, text: node, .. } = Numbered::read(body)?;
+                Self::ReadRows { serial, node }
+            }
+            ROWS => {
+                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
+                // What this release does not understand, it compares with nothing.
+                let rows = match Command::decode(bytes) {
+                    Ok(Command::Register(rows)) => Some(Box::new(rows)),
+                    Ok(_) | Err(_) => None,
+                };
+                Self::Rows { serial, rows }
+            }
+            EXCHANGE => {
+                let Numbered { serial, bytes, text } = Numbered::read(body)?;
+                Self::Exchange { serial, from: text, request: bytes }
+            }
+            EXCHANGED => {
+                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
+                Self::Exchanged { serial, answer: bytes }
             }
             0 => Err(codec::DecodeError::Missing { tag: KIND })?,
             _ => return Err(DecodeError::Unknown { kind }),
@@ -116,6 +160,12 @@ impl Wire {
             Self::Proposed(_) => PROPOSED,
             Self::Ask { .. } => ASK,
             Self::Answer { .. } => ANSWER,
+            Self::Forget { .. } => FORGET,
+            Self::Here { .. } => HERE,
+            Self::ReadRows { .. } => READ_ROWS,
+            Self::Rows { .. } => ROWS,
+            Self::Exchange { .. } => EXCHANGE,
+            Self::Exchanged { .. } => EXCHANGED,
         }
     }
 }
@@ -150,6 +200,40 @@ fn numbered<T>(
     Ok((serial, item.ok_or(codec::DecodeError::Missing { tag: 2 })?))
 }
 
+/// Whether the field `tag` is there and set.
+fn flag(mut reader: Reader, tag: u32) -> Result<bool, codec::DecodeError> {
+    let mut set = false;
+    while let Some(field) = reader.field()? {
+        if field.tag == tag {
+            set = field.bool()?;
+        }
+    }
+    Ok(set)
+}
+
+/// A serial number in field 1, and beside it bytes in field 2 and a text in field 3, if any.
+#[derive(Default)]
+struct Numbered {
+    serial: u64,
+    bytes: Bytes,
+    text: String,
+}
+
+impl Numbered {
+    fn read(body: Bytes) -> Result<Self, codec::DecodeError> {
+        let (mut reader, mut this) = (Reader::new(body), Self::default());
+        while let Some(field) = reader.field()? {
+            match field.tag {
+                1 => this.serial = field.u64()?,
+                2 => this.bytes = field.bytes()?,
+                3 => this.text = text(&field)?,
+                _ => {}
+            }
+        }
+        Ok(this)
+    }
+}
+
 impl Hello {
     fn encode(&self, writer: &mut Writer) {
         writer.nested(1, |it| self.server.encode(it));
@@ -164,12 +248,6 @@ impl Hello {
         self.known.iter().for_each(|it| writer.present_bytes(10, it.as_bytes()));
         writer.bool(11, self.leaving);
         writer.u64(12, self.lan_port.into());
-        for (name, value) in &self.tags {
-            writer.nested(13, |it| {
-                it.str(1, name);
-                it.str(2, value);
-            });
-        }
     }
 
     fn decode(mut reader: Reader) -> Result<Self, codec::DecodeError> {
@@ -184,7 +262,6 @@ impl Hello {
             leaving: false,
             wants_answer: false,
             lan_port: 0,
-            tags: BTreeMap::new(),
             known: Vec::new(),
         };
         let mut introduced = false;
@@ -205,24 +282,11 @@ impl Hello {
                 10 => this.known.push(text(&field)?),
                 11 => this.leaving = field.bool()?,
                 12 => this.lan_port = u16::try_from(field.u64()?).map_err(|_| field.senseless())?,
-                13 => this.tags.extend([tag(field.nested()?)?]),
                 _ => {}
             }
         }
         if introduced { Ok(this) } else { Err(codec::DecodeError::Missing { tag: 1 }) }
     }
-}
-
-fn tag(mut reader: Reader) -> Result<(String, String), codec::DecodeError> {
-    let (mut name, mut value) = (String::new(), String::new());
-    while let Some(field) = reader.field()? {
-        match field.tag {
-            1 => name = text(&field)?,
-            2 => value = text(&field)?,
-            _ => {}
-        }
-    }
-    Ok((name, value))
 }
 
 impl Founder {
@@ -333,3 +397,9 @@ const PROPOSE: u64 = 7;
 const PROPOSED: u64 = 8;
 const ASK: u64 = 9;
 const ANSWER: u64 = 10;
+const FORGET: u64 = 11;
+const READ_ROWS: u64 = 12;
+const ROWS: u64 = 13;
+const EXCHANGE: u64 = 14;
+const EXCHANGED: u64 = 15;
+const HERE: u64 = 16;

@@ -1,6 +1,7 @@
 //! A datacenter of servers in one value: what `sim` does with faults and oracles, here without.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,9 @@ use tribune_api::plan::{
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::wire::{Founder, Hello};
-use tribune_core::{Call, Config, Event, Input, Node, Output, RequestId, Restored, Wire};
+use tribune_core::{
+    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, Wire,
+};
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
 
@@ -23,6 +26,8 @@ pub struct World {
     now: Instant,
     /// When, to whom (by address), from whom.
     messages: VecDeque<(Instant, String, ServerId, Wire)>,
+    /// When, to where, from where.
+    packets: VecDeque<(Instant, SocketAddr, SocketAddr, Bytes)>,
     next_request: u64,
     snapshot_entries_max: u64,
     expect: u64,
@@ -34,7 +39,9 @@ struct Server {
     number: u128,
     renamed: u128,
     /// `None` while it is down.
-    node: Option<Node>,
+    node: Option<Agent>,
+    /// Whether it is a client agent.
+    client: bool,
     disk: Disk,
     incarnation: u64,
     replies: BTreeMap<RequestId, Response>,
@@ -59,22 +66,12 @@ impl World {
 
     /// `count` servers, the first `expect` of which begin.
     pub fn with(count: u128, expect: u64) -> Self {
-        let server = |number| Server {
-            number,
-            renamed: 0,
-            node: None,
-            disk: Disk::default(),
-            incarnation: 0,
-            replies: BTreeMap::new(),
-            installed: 0,
-            stopped: false,
-            conflicts: 0,
-        };
-        let servers = (1..=count).map(|it| (format!("n{it}"), server(it))).collect();
+        let servers = (1..=count).map(|it| (format!("n{it}"), Server::down(it))).collect();
         let mut world = Self {
             servers,
             now: Instant::START,
             messages: VecDeque::new(),
+            packets: VecDeque::new(),
             next_request: 0,
             snapshot_entries_max: 10_000,
             expect,
@@ -110,7 +107,54 @@ impl World {
     }
 
     pub fn node(&self, name: &str) -> &Node {
-        self.servers[name].node.as_ref().expect("it is up")
+        match self.servers[name].node.as_ref().expect("it is up") {
+            Agent::Server(node) => node,
+            Agent::Client(_) => panic!("{name} is no server"),
+        }
+    }
+
+    /// A client agent called `c<number>`. It knows nobody: have it join.
+    pub fn add_client(&mut self, number: u128) -> String {
+        let name = format!("c{number}");
+        let mut server = Server::down(100 + number);
+        server.client = true;
+        self.servers.insert(name.clone(), server);
+        self.start(&name);
+        name
+    }
+
+    /// Have an agent join the pool that another is in.
+    pub fn join(&mut self, name: &str, other: &str) -> (String, RequestId) {
+        let addrs = vec![SocketAddr::new(host(&self.servers[other]).parse().unwrap(), 8_301)];
+        self.call(name, Call::Join { addrs })
+    }
+
+    /// Who `at` believes is there, and how they are.
+    pub fn members(&mut self, at: &str) -> Vec<(String, u8)> {
+        let call = AgentCall::Members { wan: false, filter: None, pretty: false };
+        let asked = self.agent(at, call);
+        let body = self.reply(asked).body;
+        let rows: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let row = |it: &serde_json::Value| {
+            (it["Name"].as_str().unwrap().to_owned(), it["Status"].as_u64().unwrap() as u8)
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    }
+
+    /// What a client agent's client asks, as it came over HTTP.
+    pub fn ask(
+        &mut self,
+        name: &str,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> (String, RequestId) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let changes = method != Method::Get;
+        let request = OwnedRequest { method, path, query, token: None, body };
+        self.call(name, Call::Forward { request, changes, patience: Duration::from_secs(10) })
     }
 
     pub fn id(&self, name: &str) -> ServerId {
@@ -139,7 +183,7 @@ impl World {
     /// A server that is up and does not lead.
     pub fn follower(&self) -> String {
         let leader = self.leader();
-        let up = self.servers.iter().filter(|(_, it)| it.node.is_some());
+        let up = self.servers.iter().filter(|(_, it)| it.node.is_some() && !it.client);
         let mut followers =
             up.map(|(name, _)| name.clone()).filter(|it| Some(it) != leader.as_ref());
         followers.next().expect("there is a follower")
@@ -169,7 +213,12 @@ impl World {
         restored.snapshot = server.disk.snapshot.as_ref().map(|(meta, _)| meta.clone());
         let restored = Restored { store, raft: restored, ..Restored::default() };
         let seed = u64::try_from(server.number).unwrap() << 32 | server.incarnation;
-        server.node = Some(Node::new(config, restored, seed, now));
+        server.stopped = false;
+        server.node = Some(if server.client {
+            Client::new(config, restored, seed, now).into()
+        } else {
+            Node::new(config, restored, seed, now).into()
+        });
         self.drain(name);
     }
 
@@ -263,7 +312,6 @@ impl World {
             leaving: false,
             wants_answer: true,
             lan_port: 8_301,
-            tags: BTreeMap::new(),
             known: Vec::new(),
         };
         self.input(at, Input::Message { from, message: Wire::Hello(Box::new(hello)) });
@@ -281,21 +329,31 @@ impl World {
                     let node = self.servers.get_mut(&name).unwrap().node.as_mut().unwrap();
                     node.handle_timeout(now);
                     self.drain(&name);
-                    let next = self.node(&name).poll_timeout();
+                    let next = self.servers[&name].node.as_ref().unwrap().poll_timeout();
                     assert!(now < next, "{name} was due at {next:?}, and is again at {now:?}");
                 }
             }
             while self.messages.front().is_some_and(|it| it.0 <= self.now) {
                 let (_, to, from, message) = self.messages.pop_front().unwrap();
-                let to = self.names().into_iter().find(|it| self.address(it) == to);
-                if let Some(name) = to
-                    && self.servers[&name].node.is_some()
-                    && !self.servers[&name].stopped
-                {
+                if let Some(name) = self.listener(&to) {
                     self.input(&name, Input::Message { from, message });
                 }
             }
+            while self.packets.front().is_some_and(|it| it.0 <= self.now) {
+                let (_, to, from, packet) = self.packets.pop_front().unwrap();
+                if let Some(name) = self.listener(&to.to_string()) {
+                    self.input(&name, Input::Packet { from, packet });
+                }
+            }
         }
+    }
+
+    /// Who is up and listens there.
+    fn listener(&self, address: &str) -> Option<String> {
+        let (ip, _) = address.rsplit_once(':').unwrap();
+        let up = self.servers.iter().filter(|(_, it)| it.node.is_some() && !it.stopped);
+        let mut there = up.filter(|(_, it)| host(it) == ip).map(|(name, _)| name.clone());
+        there.next()
     }
 
     fn input(&mut self, name: &str, input: Input) {
@@ -308,6 +366,7 @@ impl World {
         let id = self.id(name);
         let now = self.now;
         let server = self.servers.get_mut(name).unwrap();
+        let own = SocketAddr::new(host(server).parse().unwrap(), 8_301);
         let Some(node) = &mut server.node else { return };
         while let Some(output) = node.poll_output() {
             match output {
@@ -322,6 +381,10 @@ impl World {
                     let at = now + Duration::from_millis(1);
                     self.messages.push_back((at, to.to_string(), id, message));
                 }
+                Output::Packet { to, bytes } => {
+                    let at = now + Duration::from_millis(1);
+                    self.packets.push_back((at, to, own, bytes));
+                }
                 Output::Reply { id, response } => {
                     let before = server.replies.insert(id, response);
                     assert_eq!(before, None, "{id:?} was answered twice");
@@ -329,11 +392,12 @@ impl World {
                 Output::Serve(serve) => {
                     let context = Context::new("dc1", name);
                     let evaluation = serve.query.evaluate(&node.view().snapshot, &context, false);
-                    for id in &serve.ids {
+                    for id in serve.ids.iter().filter(|it| !it.is_own()) {
                         let before = server.replies.insert(*id, shown(&evaluation));
                         assert_eq!(before, None, "{id:?} was answered twice");
                     }
-                    node.handle(now, Input::Served(serve.ids));
+                    let response = Some(shown(&evaluation));
+                    node.handle(now, Input::Served { ids: serve.ids, response });
                 }
                 Output::SaveSnapshot { meta, snapshot } => {
                     server.disk.snapshot = Some((meta.clone(), concat(snapshot.records())));
@@ -390,6 +454,7 @@ impl World {
             bootstrap_expect: self.expect,
             join: vec![self.join.clone()],
             autopilot: tribune_state::Autopilot::default(),
+            gossip: tribune_gossip::Config::lan("dc1"),
             raft: raft::Config {
                 snapshot_entries_max: self.snapshot_entries_max,
                 trailing_entries_max: self.snapshot_entries_max.min(10),
@@ -402,6 +467,23 @@ impl World {
             settle_max: Duration::from_millis(500),
             tombstone_ttl: Duration::from_secs(900),
             started: WallTime(0),
+        }
+    }
+}
+
+impl Server {
+    fn down(number: u128) -> Self {
+        Self {
+            number,
+            renamed: 0,
+            node: None,
+            client: false,
+            disk: Disk::default(),
+            incarnation: 0,
+            replies: BTreeMap::new(),
+            installed: 0,
+            stopped: false,
+            conflicts: 0,
         }
     }
 }

@@ -1,0 +1,128 @@
+//! This agent's own services and checks → disk, and a server's catalog.
+
+use std::collections::BTreeMap;
+
+use tribune_agent::{self as agent, CatalogRows, SyncFailed, SyncId};
+use tribune_api::agent::{AgentCall, NodeFacts};
+use tribune_base::id::ServerId;
+use tribune_state::{Command, Node, Registration};
+
+use super::Client;
+use super::ask::What;
+use crate::event::Event;
+use crate::forward::outcomes;
+use crate::output::Output;
+use crate::request::{Pending, RequestId};
+use crate::wire::Proposed;
+
+impl Client {
+    /// A client asks about this agent itself, or changes what it offers.
+    pub(super) fn agent_call(&mut self, id: RequestId, call: AgentCall) {
+        if matches!(call, AgentCall::Leave) {
+            return self.leave(id);
+        }
+        let facts = self.facts();
+        let (response, change) =
+            tribune_api::agent::perform(call, &mut self.local, &facts, self.now);
+        match change {
+            None => self.reply(id, response),
+            // Who is told "registered" may look it up at once, and keeps it over a crash.
+            Some(change) => {
+                let deadline = self.now + self.config.settle_max;
+                self.ledger.wait(id, Pending::Settling { change, response }, deadline);
+                self.settle();
+            }
+        }
+    }
+
+    /// Answer those whose change is safe.
+    pub(super) fn settle(&mut self) {
+        let (ledger, local) = (&mut self.ledger, &self.local);
+        let settled = ledger.take_settled(|change| {
+            let settled = local.is_settled(change);
+            settled.saved && settled.synced
+        });
+        for (id, response) in settled {
+            self.reply(id, response);
+        }
+    }
+
+    pub(super) fn on_local(&mut self, output: agent::Output) {
+        match output {
+            agent::Output::RunCheck { run, spec, timeout, .. } => {
+                self.outputs.push_back(Output::RunCheck { run, spec, timeout });
+            }
+            agent::Output::StopCheck { run } => self.outputs.push_back(Output::StopCheck { run }),
+            agent::Output::Save { seq, writes } => {
+                self.outputs.push_back(Output::Save { seq, writes });
+            }
+            agent::Output::Sync { id, commands } => {
+                let command = Command::Batch(commands).encode();
+                self.ask_about(What::Propose { id, command }, self.config.hold_max);
+            }
+            agent::Output::ReadCatalog { id } => {
+                self.ask_about(What::Rows { id }, self.config.hold_max);
+            }
+            agent::Output::Event(event) => {
+                self.outputs.push_back(Output::Event(Event::Agent(event)));
+            }
+        }
+    }
+
+    /// The catalog has been told, or not.
+    pub(super) fn on_proposed(&mut self, from: ServerId, results: Vec<Proposed>) {
+        for Proposed { serial, result } in results {
+            let Some(What::Propose { id, .. }) = self.asks.take(from, serial) else { continue };
+            let result = result.map(|(_, outcome)| outcomes(outcome)).map_err(|_| SyncFailed);
+            self.local.synced(self.now, id, result);
+            self.settle();
+        }
+    }
+
+    /// What the catalog has of this agent.
+    pub(super) fn on_rows(&mut self, from: ServerId, serial: u64, rows: Option<Box<Registration>>) {
+        let Some(What::Rows { id }) = self.asks.take(from, serial) else { return };
+        self.compare(id, rows);
+    }
+
+    fn compare(&mut self, id: SyncId, rows: Option<Box<Registration>>) {
+        let Some(rows) = rows.map(|it| *it) else {
+            return self.local.synced(self.now, id, Err(SyncFailed));
+        };
+        let node = (!rows.node.is_empty()).then(|| Node {
+            id: rows.id,
+            name: rows.node,
+            address: rows.address,
+            datacenter: rows.datacenter,
+            tagged_addresses: rows.tagged_addresses,
+            meta: rows.node_meta,
+            ..Node::default()
+        });
+        let rows = CatalogRows { node, services: rows.services, checks: rows.checks };
+        self.local.catalog_read(self.now, id, &rows);
+        self.settle();
+    }
+
+    /// What the API tells about this agent.
+    fn facts(&self) -> NodeFacts {
+        let config = &self.config;
+        let group = |rows: &[(&str, String)]| {
+            rows.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        let agent = group(&[
+            ("checks", self.local.checks().count().to_string()),
+            ("services", self.local.services().count().to_string()),
+        ]);
+        let consul = group(&[
+            ("known_servers", self.route.len().to_string()),
+            ("server", "false".to_owned()),
+        ]);
+        NodeFacts {
+            server: false,
+            members: self.gossip.shown(),
+            members_wan: Vec::new(),
+            stats: BTreeMap::from([("agent".to_owned(), agent), ("consul".to_owned(), consul)]),
+            ..config.facts()
+        }
+    }
+}

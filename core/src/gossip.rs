@@ -1,0 +1,319 @@
+//! Who is there → what this agent does about it: one pool of agents, wired to its network.
+//!
+//! Packets go out as they are. What does not fit a packet travels as a [`Wire::Exchange`], over the
+//! connections that agents have anyway.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tribune_api::agent::{Member as Shown, MemberStatus};
+use tribune_api::error::Error;
+use tribune_api::http::Response;
+use tribune_base::id::ServerId;
+use tribune_base::time::Instant;
+use tribune_gossip::{
+    Change, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status, UserEvent,
+};
+
+use crate::config::Config;
+use crate::event::Event;
+use crate::output::Output;
+use crate::request::RequestId;
+use crate::wire::Wire;
+
+/// This agent's part in the pool of its datacenter.
+#[derive(Debug)]
+pub(crate) struct Gossip {
+    pool: Pool,
+    /// Where the pool's other members reach this one.
+    own: SocketAddr,
+    /// Exchanges under way, and when they are given up.
+    exchanges: BTreeMap<ExchangeId, Instant>,
+    /// Clients that have asked to join, and are not answered yet.
+    joins: Vec<Join>,
+    /// Where every member is, and whether it is a server: to be found by id.
+    located: BTreeMap<ServerId, Arc<str>>,
+    /// Where agents are that have said so themselves, before the pool did.
+    callers: BTreeMap<ServerId, Arc<str>>,
+    /// What its owner has yet to be told.
+    news: VecDeque<News>,
+}
+
+/// Something that this agent has to act on.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A member came, went, or is another.
+    Member(MemberEvent),
+    /// Somebody fired an event.
+    Fired(UserEvent),
+    /// Everything is tried that a client wanted to be joined.
+    Joined(RequestId, Response),
+    /// This agent has left, and others know.
+    Left,
+}
+
+/// What a client wanted to be joined.
+#[derive(Debug)]
+struct Join {
+    id: RequestId,
+    /// Not tried yet, with how often each was asked for.
+    waiting: Vec<SocketAddr>,
+    joined: usize,
+    errors: Vec<String>,
+}
+
+impl Gossip {
+    pub(crate) fn new(
+        config: &Config,
+        tags: &BTreeMap<String, String>,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let own = SocketAddr::new(config.ip(), config.serf_lan_port);
+        let tags: BTreeMap<Arc<str>, Arc<str>> = tags
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect();
+        let me = Identity::new(config.name.as_str(), config.id, own, tags);
+        Self {
+            pool: Pool::new(config.gossip.clone(), me, seed, now),
+            own,
+            exchanges: BTreeMap::new(),
+            joins: Vec::new(),
+            located: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            news: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr, packet: Bytes) {
+        self.pool.handle_packet(now, from, packet);
+    }
+
+    /// A member wants an exchange. Returns where the answer goes, and the answer.
+    pub(crate) fn on_exchange(
+        &mut self,
+        now: Instant,
+        serial: u64,
+        from: &str,
+        request: Bytes,
+    ) -> Option<Output> {
+        let addr = from.parse().ok()?;
+        let answer = self.pool.handle_exchange(now, addr, request)?;
+        Some(Output::Send { to: from.into(), message: Wire::Exchanged { serial, answer } })
+    }
+
+    pub(crate) fn on_exchanged(&mut self, now: Instant, serial: u64, answer: Bytes) {
+        self.complete(now, ExchangeId(serial), Some(answer));
+    }
+
+    fn complete(&mut self, now: Instant, id: ExchangeId, answer: Option<Bytes>) {
+        if self.exchanges.remove(&id).is_some() {
+            self.pool.exchanged(now, id, answer);
+        }
+    }
+
+    /// An exchange has not left this agent: nobody is there.
+    pub(crate) fn undelivered(&mut self, now: Instant, serial: u64) {
+        self.complete(now, ExchangeId(serial), None);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let late = self.exchanges.iter().filter(|(_, until)| **until <= now);
+        for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.complete(now, id, None);
+        }
+        self.pool.handle_timeout(now);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let exchanges = self.exchanges.values().min().copied();
+        let next = [exchanges, self.pool.poll_timeout()].into_iter().flatten().min();
+        next.unwrap_or(Instant::NEVER)
+    }
+
+    /// Join whoever is at these addresses, and answer `id` when all are tried.
+    pub(crate) fn join(&mut self, now: Instant, id: RequestId, addrs: Vec<SocketAddr>) {
+        if addrs.is_empty() {
+            let nobody = Error::bad("no address to join");
+            return self.news.push_back(News::Joined(id, nobody.into()));
+        }
+        self.pool.join(now, addrs.iter().copied());
+        self.joins.push(Join { id, waiting: addrs, joined: 0, errors: Vec::new() });
+    }
+
+    /// Join a server that is known otherwise, unless it is here already.
+    pub(crate) fn meet(&mut self, now: Instant, addr: SocketAddr, id: ServerId) {
+        if addr != self.own && !self.located.contains_key(&id) {
+            self.pool.join(now, [addr]);
+        }
+    }
+
+    /// Say that this agent goes for good. [`News::Left`] follows.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        self.pool.leave(now);
+    }
+
+    /// Have a member that has failed be gone for good. False, if there is no such member.
+    pub(crate) fn force_leave(&mut self, now: Instant, name: &str, prune: bool) -> bool {
+        self.pool.force_leave(now, name, prune)
+    }
+
+    /// Say something else of this agent.
+    pub(crate) fn set_tags(&mut self, now: Instant, tags: &BTreeMap<String, String>) {
+        let tags: BTreeMap<Arc<str>, Arc<str>> = tags
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect();
+        self.pool.set_tags(now, tags);
+    }
+
+    /// Perform what the pool wants, up to the next thing that its owner has to know.
+    pub(crate) fn poll(&mut self, now: Instant, outputs: &mut VecDeque<Output>) -> Option<News> {
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return Some(news);
+            }
+            match self.pool.poll_output()? {
+                Said::Packet { to, bytes } => outputs.push_back(Output::Packet { to, bytes }),
+                Said::Exchange { id, to, request, timeout } => {
+                    self.exchanges.insert(id, now + timeout);
+                    let from = self.own.to_string();
+                    let message = Wire::Exchange { serial: id.0, from, request };
+                    outputs.push_back(Output::Send { to: to.to_string().into(), message });
+                }
+                Said::Joined { addr, result } => {
+                    let result = result.map(drop).map_err(|it| it.to_string());
+                    self.joined(addr, result);
+                }
+                Said::Member(event) => {
+                    self.locate(&event);
+                    return Some(News::Member(event));
+                }
+                Said::Event(event) => return Some(News::Fired(event)),
+                Said::Conflict { name, other, reason } => {
+                    let (name, reason) = (name.to_string(), reason.to_string());
+                    outputs.push_back(Output::Event(Event::Refused { name, other, reason }));
+                }
+                Said::Left => return Some(News::Left),
+                Said::Query(_) | Said::Answer { .. } | Said::QueryEnded { .. } => {}
+            }
+        }
+    }
+
+    fn joined(&mut self, addr: SocketAddr, result: Result<(), String>) {
+        for join in &mut self.joins {
+            if join.waiting.contains(&addr) {
+                join.waiting.retain(|it| *it != addr);
+                match &result {
+                    Ok(()) => join.joined += 1,
+                    Err(why) => join.errors.push(format!("Failed to join {}: {why}", addr)),
+                }
+            }
+        }
+        for join in self.joins.extract_if(.., |it| it.waiting.is_empty()) {
+            let response = if join.joined == 0 {
+                Error::Join(join.errors.join("; ")).into()
+            } else {
+                Response::empty(200)
+            };
+            self.news.push_back(News::Joined(join.id, response));
+        }
+    }
+
+    fn locate(&mut self, event: &MemberEvent) {
+        let member = &event.member;
+        let id = ServerId::from(member.id);
+        self.callers.remove(&id);
+        match event.change {
+            Change::Join | Change::Update => {
+                self.located.insert(id, member.addr.to_string().into());
+            }
+            Change::Leave | Change::Failed | Change::Reap => {
+                self.located.remove(&id);
+            }
+        }
+    }
+
+    /// Where a member listens, if it is alive.
+    pub(crate) fn address(&self, id: ServerId) -> Option<&Arc<str>> {
+        self.located.get(&id).or_else(|| self.callers.get(&id))
+    }
+
+    /// Where this agent is, for the others.
+    pub(crate) const fn own(&self) -> SocketAddr {
+        self.own
+    }
+
+    /// An agent says where it is.
+    pub(crate) fn called(&mut self, id: ServerId, address: String) {
+        if !self.located.contains_key(&id) && self.callers.len() < CALLERS_MAX {
+            self.callers.insert(id, address.into());
+        }
+    }
+
+    /// Everybody, by name, this agent among them.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.pool.members()
+    }
+
+    /// The member of this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
+        self.pool.member(name)
+    }
+
+    /// How many are there.
+    pub(crate) fn count(&self) -> usize {
+        self.located.len() + 1
+    }
+
+    /// Everybody, as the API shows them.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let shown = |it: &Member| Shown {
+            name: it.name.to_string(),
+            address: it.addr.ip(),
+            port: it.addr.port(),
+            tags: it
+                .tags
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            status: match it.status {
+                Status::None | Status::Failed => MemberStatus::Failed,
+                Status::Alive => MemberStatus::Alive,
+                Status::Leaving => MemberStatus::Leaving,
+                Status::Left => MemberStatus::Left,
+            },
+        };
+        self.members().map(shown).collect()
+    }
+}
+
+/// A server, as its tags describe it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ServerTags {
+    /// Where it listens for other agents, as `host:port`.
+    pub(crate) address: String,
+    /// The port of that.
+    pub(crate) port: u16,
+    /// Its release.
+    pub(crate) version: String,
+}
+
+/// What a member is beside an agent, if it is a server.
+pub(crate) fn server(member: &Member) -> Option<ServerTags> {
+    let tag = |name: &str| member.tags.get(name).map(|it| &**it);
+    if tag("role") != Some("consul") {
+        return None;
+    }
+    let port: u16 = tag("port")?.parse().ok()?;
+    let address = SocketAddr::new(member.addr.ip(), port).to_string();
+    let build = tag("build").unwrap_or_default();
+    let version = build.split(':').next().unwrap_or_default().to_owned();
+    Some(ServerTags { address, port, version })
+}
+
+/// Agents that have called and are not in the pool yet. More are answered when they are.
+const CALLERS_MAX: usize = 4_096;

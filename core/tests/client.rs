@@ -1,0 +1,146 @@
+//! Client agents beside servers: they know nothing, and answer everything.
+
+#![allow(clippy::unwrap_used, unreachable_pub, dead_code)]
+
+mod world;
+
+use tribune_api::http::Method::{Get, Put};
+use tribune_base::time::Duration;
+use world::World;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Three servers and two client agents that have joined.
+fn datacenter() -> World {
+    let mut world = World::of(3);
+    world.run(secs(3));
+    for number in [1, 2] {
+        let client = world.add_client(number);
+        let joined = world.join(&client, "n1");
+        world.run(secs(1));
+        assert_eq!(world.reply(joined).status, 200);
+    }
+    // An agent takes up to three seconds until it first compares itself with the catalog.
+    world.run(secs(5));
+    world
+}
+
+#[test]
+fn everybody_knows_everybody() {
+    let mut world = datacenter();
+    let all: Vec<_> = ["c1", "c2", "n1", "n2", "n3"].map(|it| (it.to_owned(), 1)).into();
+    for name in world.names() {
+        assert_eq!(world.members(&name), all, "at {name}");
+    }
+    for name in ["c1", "c2", "n1", "n2", "n3"] {
+        assert_eq!(world.health("n2", name).as_deref(), Some("passing"), "{name}");
+    }
+}
+
+#[test]
+fn a_client_agent_answers_as_a_server_does() {
+    let mut world = datacenter();
+    let written = world.ask("c1", Put, "/v1/kv/a", "hello");
+    world.run(secs(1));
+    let written = world.reply(written);
+    assert_eq!((written.status, &written.body[..]), (200, &b"true"[..]));
+    for at in ["c1", "c2"] {
+        for target in ["/v1/kv/a?raw", "/v1/kv/a?raw&consistent"] {
+            let read = world.ask(at, Get, target, "");
+            world.run(secs(1));
+            assert_eq!(&world.reply(read).body[..], b"hello", "{target} at {at}");
+        }
+    }
+    let leader = world.ask("c2", Get, "/v1/status/leader", "");
+    world.run(secs(1));
+    let name = world.leader().unwrap();
+    let address = format!("{:?}", world.address(&name));
+    assert_eq!(world.reply(leader).body, address);
+}
+
+#[test]
+fn what_is_registered_at_a_client_agent_is_in_the_catalog_when_it_answers() {
+    let mut world = datacenter();
+    let registered = world.register("c1", "web");
+    world.run(secs(1));
+    assert_eq!(world.reply(registered).status, 200);
+    let found = world.ask("c2", Get, "/v1/health/service/web?passing", "");
+    world.run(secs(1));
+    let body = world.reply(found).body;
+    assert!(body.starts_with(br#"[{"Node":{"ID""#), "{}", String::from_utf8_lossy(&body));
+}
+
+#[test]
+fn a_client_agent_that_dies_is_critical_and_passes_again_when_it_is_back() {
+    let mut world = datacenter();
+    world.stop("c1");
+    world.run(secs(30));
+    assert_eq!(world.health("n1", "c1").as_deref(), Some("critical"));
+    world.start("c1");
+    let joined = world.join("c1", "n2");
+    world.run(secs(2));
+    assert_eq!(world.reply(joined).status, 200);
+    assert_eq!(world.health("n1", "c1").as_deref(), Some("passing"));
+}
+
+#[test]
+fn a_client_agent_that_leaves_is_gone_and_was_never_critical() {
+    let mut world = datacenter();
+    let left = world.agent("c1", tribune_api::agent::AgentCall::Leave);
+    for _ in 0..100 {
+        world.run(Duration::from_millis(100));
+        assert_ne!(world.health("n1", "c1").as_deref(), Some("critical"));
+    }
+    assert_eq!(world.reply(left).status, 200);
+    assert!(world.has_stopped("c1"));
+    assert_eq!(world.health("n1", "c1"), None);
+    assert!(world.members("n1").contains(&("c1".to_owned(), 3)));
+}
+
+#[test]
+fn a_client_agent_asks_another_server_when_its_own_is_gone() {
+    let mut world = datacenter();
+    let leader = world.leader().unwrap();
+    let others: Vec<_> =
+        ["n1", "n2", "n3"].into_iter().filter(|it| *it != leader).map(str::to_owned).collect();
+    world.stop(&others[0]);
+    world.run(secs(40));
+    for at in ["c1", "c2"] {
+        let read = world.ask(at, Get, "/v1/kv/none", "");
+        world.run(secs(2));
+        assert_eq!(world.reply(read).status, 404, "at {at}");
+    }
+}
+
+#[test]
+fn a_client_agent_without_servers_says_so() {
+    let mut world = World::of(1);
+    let client = world.add_client(1);
+    world.run(secs(1));
+    let read = world.ask(&client, Get, "/v1/kv/a", "");
+    world.run(secs(1));
+    let answer = world.reply(read);
+    assert_eq!((answer.status, &answer.body[..]), (500, &b"No known Consul servers"[..]));
+}
+
+#[test]
+fn all_servers_start_again_and_nobody_has_to_register_again() {
+    let mut world = datacenter();
+    let registered = world.register("c1", "web");
+    world.run(secs(1));
+    assert_eq!(world.reply(registered).status, 200);
+    for name in ["n1", "n2", "n3"] {
+        world.stop(name);
+    }
+    world.run(secs(20));
+    for name in ["n1", "n2", "n3"] {
+        world.start(name);
+    }
+    world.run(secs(60));
+    assert_eq!(world.health("n1", "c1").as_deref(), Some("passing"));
+    let found = world.ask("c2", Get, "/v1/health/service/web?passing", "");
+    world.run(secs(1));
+    assert!(world.reply(found).body.starts_with(br#"[{"Node":{"ID""#));
+}

@@ -18,6 +18,7 @@ use tribune_state::{Command, Outcome, Registration};
 
 use crate::apply::Envelope;
 use crate::node::Node;
+use crate::output::Output;
 use crate::request::{Held, OWN, Pending, Proposer, Question, RequestId};
 use crate::wire::{Proposal, Proposed, Rejected, Wire};
 
@@ -225,6 +226,22 @@ impl Node {
         }
     }
 
+    /// These have not left this server.
+    pub(crate) fn not_proposed(&mut self, proposals: &[Proposal]) {
+        for Proposal { serial, .. } in proposals {
+            let Some(handed) = self.forwards.waiting.get(serial) else { continue };
+            let (to, serial) = (handed.to, *serial);
+            let result = Err(Rejected::NotLeader);
+            self.on_proposed(to, vec![Proposed { serial, result }]);
+        }
+    }
+
+    /// This question has not left this server.
+    pub(crate) fn not_asked(&mut self, serial: u64) {
+        let Some(Asked { of, .. }) = self.forwards.asked.get(&serial) else { return };
+        self.on_answer(*of, serial, Error::NoClusterLeader.into());
+    }
+
     /// Somebody else leads now, or this server does: what the others were handed, nobody here will
     /// hear of.
     pub(crate) fn abandon_forwards(&mut self) {
@@ -351,6 +368,11 @@ impl Node {
         if self.config.requests_max <= self.ledger.len() {
             return self.reply(id, Error::Overloaded.into());
         }
+        if let Some(stream) = request.is_dns() {
+            self.ledger.wait(id, Pending::Resolving, Instant::NEVER);
+            let packet = request.body;
+            return self.outputs.push_back(Output::Resolve { id, packet, stream });
+        }
         let context = std::sync::Arc::clone(&self.config.context);
         let plan = plan::plan(&request.as_request(), &context);
         if last && !self.leads() && !matches!(plan, Plan::Answer(_)) {
@@ -371,7 +393,7 @@ impl Node {
                 self.operate(id, Question { call, request, hold_until });
             }
             // What is about an agent itself is asked there.
-            Plan::Agent(_) => self.reply(id, Error::UnknownPath.into()),
+            Plan::Agent(_) | Plan::Pool(_) => self.reply(id, Error::UnknownPath.into()),
             Plan::Remote { .. } => self.reply(id, Error::NoPathToDatacenter.into()),
         }
     }

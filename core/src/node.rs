@@ -142,7 +142,7 @@ impl Node {
             Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
             Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
-            Input::Undelivered { message } => self.undelivered(&message),
+            Input::Undelivered { message } => self.undelivered(message),
             // Whoever waits for something that was on it has a deadline.
             Input::Lost { .. } => {}
             Input::SnapshotRead { to, last, offset, piece } => {
@@ -360,10 +360,25 @@ impl Node {
         self.reconcile_change(event);
     }
 
-    /// A message has not left this server: nobody is there.
-    fn undelivered(&mut self, message: &Wire) {
-        if let Wire::Exchange { serial, .. } = message {
-            self.gossip.undelivered(self.now, *serial);
+    /// A message has not left this server: nobody is there. What it carried may go elsewhere.
+    fn undelivered(&mut self, message: Wire) {
+        match message {
+            Wire::Exchange { serial, .. } => self.gossip.undelivered(self.now, serial),
+            Wire::Propose(proposals) => self.not_proposed(&proposals),
+            Wire::Ask { serial, .. } => self.not_asked(serial),
+            Wire::Raft(_)
+            | Wire::Hello(_)
+            | Wire::Gather { .. }
+            | Wire::Gathered { .. }
+            | Wire::Found { .. }
+            | Wire::Welcome
+            | Wire::Proposed(_)
+            | Wire::Answer { .. }
+            | Wire::Forget { .. }
+            | Wire::Here { .. }
+            | Wire::ReadRows { .. }
+            | Wire::Rows { .. }
+            | Wire::Exchanged { .. } => {}
         }
     }
 
@@ -460,7 +475,10 @@ impl Node {
                     self.reply(id, if saved { response } else { Error::Timeout.into() });
                 }
                 Pending::Commit { .. } => self.reply(id, Error::Timeout.into()),
-                Pending::Change(_) | Pending::Rendering(_) | Pending::Leave => {
+                Pending::Change(_)
+                | Pending::Rendering(_)
+                | Pending::Resolving
+                | Pending::Leave => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }
             }

@@ -72,6 +72,16 @@ pub enum Output {
     },
     /// Evaluate a query once and answer all these clients with it.
     Serve(Serve),
+    /// Answer a DNS request of another agent's client, then say [`Served`](crate::Input::Served), with
+    /// the packet as the response's body; or empty, if nothing is to be said.
+    Resolve {
+        /// Whose.
+        id: RequestId,
+        /// The request, as it came.
+        packet: Bytes,
+        /// Whether it came in a stream.
+        stream: bool,
+    },
     /// Write a snapshot to disk, then say [`SnapshotSaved`](crate::Input::SnapshotSaved).
     SaveSnapshot {
         /// What it covers.

@@ -61,6 +61,8 @@ pub(crate) enum Pending {
     Change(Waiting),
     /// The shell to render its answer.
     Rendering(Waiting),
+    /// The shell to answer a packet.
+    Resolving,
     /// This agent's own change to be durable, and in the catalog.
     Settling {
         /// Which change.
@@ -167,7 +169,8 @@ impl Ledger {
             | Pending::Leave
             | Pending::Confirmation(_)
             | Pending::Change(_)
-            | Pending::Rendering(_) => return,
+            | Pending::Rendering(_)
+            | Pending::Resolving => return,
         };
         *count = count.strict_add_signed(change);
     }

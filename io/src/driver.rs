@@ -21,19 +21,20 @@ use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
 use tribune_api::plan::Context;
 use tribune_base::id::LogId;
-use tribune_base::time::Duration;
-use tribune_core::{Input, Node, Output, RequestId, Serve, Shown};
+use tribune_base::time::{Duration, Instant};
+use tribune_core::{Agent, Input, Output, RequestId, Serve, Shown, View};
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::{Snapshot, Store};
 
 use snapshots::{Chore, Snapshots};
 
 use crate::clock::Clock;
+use crate::gossip::{Packet, Packets};
 use crate::handle::{Client, NodeHandle, ToNode};
 use crate::log;
 use crate::net::Net;
 use crate::raft_log;
-use crate::rpc::{self, Heard, Pool, Rpc};
+use crate::rpc::{self, Heard, Pool, Report, Rpc};
 use crate::serve;
 use crate::wal::{self, Wal};
 
@@ -84,9 +85,9 @@ pub trait Checks: Clone + Send + Sync + 'static {
     fn run(&self, spec: CheckSpec, timeout: Duration) -> impl Future<Output = CheckOutcome> + Send;
 }
 
-/// A [`Node`] and everything it needs to run.
+/// An [`Agent`] and everything it needs to run.
 pub struct Driver<W, S, C, N: Net> {
-    node: Node,
+    node: Agent,
     handle: NodeHandle,
     clock: Clock,
     queue: mpsc::UnboundedReceiver<ToNode>,
@@ -99,13 +100,21 @@ pub struct Driver<W, S, C, N: Net> {
     pool: Pool<N>,
     /// What others have to say, and whoever brings it.
     heard: mpsc::Receiver<Heard>,
+    /// What is known to be lost of what this node has said.
+    reports: mpsc::UnboundedReceiver<Report>,
     server: rpc::Server,
+    /// The pool of the datacenter.
+    gossip: Packets<N::Udp>,
+    packets: mpsc::Receiver<Packet>,
+    /// Invariant: there until the driver runs.
+    packets_to: Option<mpsc::Sender<Packet>>,
     listeners: Vec<N::Listener>,
     /// Whether there are others.
     has_peers: bool,
     /// What renders answers and runs checks: never the node's own thread.
     edge: Handle,
     context: Arc<Context>,
+    resolve: Arc<dyn Resolve>,
     clients: BTreeMap<RequestId, Client>,
     outputs: Vec<Output>,
     /// What the published view shows.
@@ -128,12 +137,23 @@ pub struct Parts<W, S, C, N: Net> {
     pub rpc: Rpc,
     /// Where others connect.
     pub listeners: Vec<N::Listener>,
+    /// Where the pool's packets come in.
+    pub gossip: N::Udp,
     /// What everything random in the shell follows from.
     pub seed: u64,
     /// Where answers are rendered and checks run.
     pub edge: Handle,
     /// What the API needs to know of the configuration.
     pub context: Arc<Context>,
+    /// Answers the DNS requests that client agents pass on.
+    pub resolve: Arc<dyn Resolve>,
+}
+
+/// Answers DNS requests.
+pub trait Resolve: Send + Sync {
+    /// The answer to `packet`, which may have come in a stream, or nothing, from what `view` shows
+    /// at `now`.
+    fn resolve(&self, view: &View, now: Instant, packet: &[u8], stream: bool) -> Vec<u8>;
 }
 
 /// Why a node stopped.
@@ -152,10 +172,12 @@ pub enum Stopped {
 
 impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
     /// A driver for `node`, whose time `clock` counts.
-    pub fn new(node: Node, clock: Clock, parts: Parts<W, S, C, N>) -> (Self, NodeHandle) {
+    pub fn new(node: Agent, clock: Clock, parts: Parts<W, S, C, N>) -> (Self, NodeHandle) {
         let (handle, queue) = NodeHandle::new(clock, node.view());
-        let Parts { wal, wal_events, storage, checks, edge, context, .. } = parts;
+        let Parts { wal, wal_events, storage, checks, edge, context, resolve, .. } = parts;
         let (incoming, heard) = mpsc::channel(HEARD_MAX);
+        let (lost, reports) = mpsc::unbounded_channel();
+        let (packets_to, packets) = mpsc::channel(PACKETS_MAX);
         let messages = handle.shared().messages.clone();
         let snapshots = Snapshots::start(storage.clone(), &edge, messages);
         let driver = Self {
@@ -168,13 +190,18 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             storage,
             checks,
             snapshots,
-            pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed),
+            pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed, lost),
             heard,
+            reports,
+            gossip: Packets::new(parts.gossip),
+            packets,
+            packets_to: Some(packets_to),
             server: rpc::Server::new(parts.rpc, incoming),
             listeners: parts.listeners,
             has_peers: false,
             edge,
             context,
+            resolve,
             clients: BTreeMap::new(),
             outputs: Vec::new(),
             shown: None,
@@ -187,6 +214,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         let mut listening = JoinSet::new();
         for listener in std::mem::take(&mut self.listeners) {
             listening.spawn(self.server.clone().listen(listener));
+        }
+        if let Some(packets) = self.packets_to.take() {
+            listening.spawn(self.gossip.clone().receive(packets));
         }
         let stopped = self.turn_until_stopped().await;
         // Nobody new; and what is decided is told.
@@ -222,6 +252,8 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                     }
                 }
                 _ = self.heard.recv_many(&mut heard, HEARD_MAX) => {}
+                Some(packet) = self.packets.recv() => self.on_packet(packet),
+                Some(report) = self.reports.recv() => self.on_report(report),
                 _ = self.queue.recv_many(&mut requests, BATCH_MAX) => {}
             }
             // Whoever it was that had something: everybody has a turn, so that nobody starves. And
@@ -230,6 +262,12 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                 if let Err(error) = self.on_wal(event) {
                     return Stopped::Log(error);
                 }
+            }
+            while let Ok(packet) = self.packets.try_recv() {
+                self.on_packet(packet);
+            }
+            while let Ok(report) = self.reports.try_recv() {
+                self.on_report(report);
             }
             while heard.len() < HEARD_MAX
                 && let Ok(it) = self.heard.try_recv()
@@ -266,6 +304,18 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         for message in heard.messages {
             self.node.handle(now, Input::Message { from, message });
         }
+    }
+
+    fn on_packet(&mut self, Packet { from, bytes: packet }: Packet) {
+        self.node.handle(self.clock.now(), Input::Packet { from, packet });
+    }
+
+    fn on_report(&mut self, report: Report) {
+        let input = match report {
+            Report::Undelivered(message) => Input::Undelivered { message },
+            Report::Lost(to) => Input::Lost { to },
+        };
+        self.node.handle(self.clock.now(), input);
     }
 
     fn on_message(&mut self, message: ToNode) {
@@ -322,6 +372,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                 self.has_peers = true;
                 self.pool.send(&to, &message);
             }
+            Output::Packet { to, bytes } => self.gossip.send(to, &bytes),
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });
             }
@@ -331,6 +382,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             Output::InstallSnapshot(meta) => self.snapshots.add(Chore::Install(meta)),
             Output::Reply { id, response } => self.reply(id, response),
             Output::Serve(serve) => self.serve(serve),
+            Output::Resolve { id, packet, stream } => self.resolve(id, packet, stream),
             Output::SaveSnapshot { meta, snapshot } => self.save_snapshot(meta, snapshot),
             Output::ForgetLog { through } => self.wal.forget(through),
             Output::RunCheck { run, spec, timeout } => {
@@ -387,13 +439,27 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             let report = match rendered {
                 serve::Rendered::Unchanged(index) => ToNode::Unchanged { clients, index },
                 serve::Rendered::Response(response) => {
+                    let elsewhere = serve.ids.iter().any(|it| it.is_own());
+                    let elsewhere = elsewhere.then(|| response.clone());
                     for (_, client) in clients {
                         let _ = client.send(response.clone());
                     }
-                    ToNode::Report(Input::Served(serve.ids))
+                    ToNode::Report(Input::Served { ids: serve.ids, response: elsewhere })
                 }
             };
             let _ = messages.send(report);
+        });
+    }
+
+    fn resolve(&self, id: RequestId, packet: Bytes, stream: bool) {
+        let view = self.handle.shared().view.load_full();
+        let (resolve, messages) = (Arc::clone(&self.resolve), self.messages());
+        let now = self.clock.now();
+        self.edge.spawn(async move {
+            let mut response = Response::empty(200);
+            response.body = resolve.resolve(&view, now, &packet, stream).into();
+            let served = Input::Served { ids: vec![id], response: Some(response) };
+            let _ = messages.send(ToNode::Report(served));
         });
     }
 
@@ -426,6 +492,9 @@ const CLOSE_MAX: Duration = Duration::from_millis(200);
 
 /// Reads of connections that may wait to be taken in, and that are taken in at once.
 const HEARD_MAX: usize = 64;
+
+/// Packets that may wait. More are lost, as they may be on their way.
+const PACKETS_MAX: usize = 4_096;
 
 /// Requests taken from the queue at once. They share a log batch, and everything urgent waits for
 /// no more than these.

@@ -75,7 +75,13 @@ impl NodeHandle {
         let unanswered = match &call {
             Call::Write(_) => Error::LeadershipLost,
             Call::Operator { call, .. } if call.changes() => Error::LeadershipLost,
-            Call::Read { .. } | Call::Agent(_) | Call::Operator { .. } => Error::ShuttingDown,
+            Call::Forward { changes: true, .. } => Error::LeadershipLost,
+            Call::Read { .. }
+            | Call::Agent(_)
+            | Call::Operator { .. }
+            | Call::Join { .. }
+            | Call::ForceLeave { .. }
+            | Call::Forward { .. } => Error::ShuttingDown,
         };
         let (client, answer) = oneshot::channel();
         let message = ToNode::Request { id, call, client };

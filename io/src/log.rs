@@ -31,6 +31,19 @@ pub fn report(event: &Event) {
                  node-id if its data directory is a copy"
             );
         }
+        Event::Refused { name, other, reason } => {
+            error!(target: TARGET, name, address = %other, "{reason}");
+        }
+        Event::Member { name, addr, change } => {
+            use tribune_gossip::Change;
+            match change {
+                Change::Join => info!(target: GOSSIP, name, address = %addr, "member joined"),
+                Change::Leave => info!(target: GOSSIP, name, address = %addr, "member left"),
+                Change::Failed => warn!(target: GOSSIP, name, address = %addr, "member failed"),
+                Change::Update => debug!(target: GOSSIP, name, address = %addr, "member updated"),
+                Change::Reap => info!(target: GOSSIP, name, address = %addr, "member forgotten"),
+            }
+        }
         Event::MembersChanged { change } => report_change(change),
         Event::SnapshotInstalled { index } => {
             info!(target: TARGET, %index, "state taken over from the leader's snapshot");
@@ -97,4 +110,7 @@ fn report_agent(event: &agent::Event) {
 }
 
 /// What these lines are filed under: a node has one voice.
+/// Where lines about the pool come from.
+const GOSSIP: &str = "gossip";
+
 const TARGET: &str = "agent";

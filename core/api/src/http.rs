@@ -128,6 +128,23 @@ impl Request<'_> {
 }
 
 impl OwnedRequest {
+    /// A DNS request, as it came to an agent that cannot answer it: those travel like any other.
+    /// `stream`, if it came in one.
+    pub fn dns(packet: Bytes, stream: bool) -> Self {
+        let path = if stream { DNS_STREAM } else { DNS_PACKET };
+        let (method, query) = (Method::Other, String::new());
+        Self { method, path: path.to_owned(), query, token: None, body: packet }
+    }
+
+    /// Whether this is a DNS request, and if so, whether it came in a stream.
+    pub fn is_dns(&self) -> Option<bool> {
+        match self.path.as_str() {
+            DNS_PACKET => Some(false),
+            DNS_STREAM => Some(true),
+            _ => None,
+        }
+    }
+
     /// The request as this agent sees it. Who asked is known to the agent that it came to first.
     pub fn as_request(&self) -> Request<'_> {
         Request {
@@ -181,3 +198,7 @@ impl Response {
         self
     }
 }
+
+/// No path of HTTP begins like this.
+const DNS_PACKET: &str = "dns:packet";
+const DNS_STREAM: &str = "dns:stream";

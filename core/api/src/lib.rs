@@ -11,6 +11,7 @@
 //!                                ├─> Plan::Agent   ─> agent::perform(local)     ─> Response
 //!                                ├─> Plan::Status  ─> StatusCall::response(facts)
 //!                                ├─> Plan::Operator ─> operator::health(…)      ─> Response
+//!                                ├─> Plan::Pool    (gossip's business)
 //!                                └─> Plan::Remote  (another datacenter's business)
 //! ```
 //!
@@ -34,6 +35,7 @@ mod kv;
 pub mod operator;
 mod params;
 pub mod plan;
+pub mod pool;
 mod pretty;
 mod render;
 pub mod route;

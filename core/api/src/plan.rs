@@ -14,6 +14,7 @@ use crate::params::Params;
 use crate::route::{self, Endpoint, Found};
 use crate::{catalog, health, kv, operator, pretty};
 
+pub use crate::pool::PoolCall;
 pub use crate::status::StatusCall;
 
 /// What the agent's configuration says about requests. Cheap to share, and the same for all.
@@ -67,6 +68,8 @@ pub enum Plan {
     Agent(AgentCall),
     /// What consensus knows.
     Status(StatusCall),
+    /// Who is in the pool.
+    Pool(PoolCall),
     /// What only the node knows of the servers, or does with them.
     Operator(OperatorCall),
     /// Another datacenter.
@@ -261,6 +264,7 @@ fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
         Endpoint::Health(it) => health::plan(it, &call),
         Endpoint::Agent(it) => crate::agent::plan(it, &call),
         Endpoint::Operator(it) => operator::plan(it, &call),
+        Endpoint::Pool(it) => crate::pool::plan(it, &call),
         Endpoint::Status(it) => crate::status::plan(it, &call),
     }
 }

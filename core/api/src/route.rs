@@ -31,6 +31,8 @@ pub enum Endpoint {
     Agent(AgentEndpoint),
     /// `/v1/operator/`.
     Operator(OperatorEndpoint),
+    /// `/v1/agent/join/` and what else is about the pool.
+    Pool(PoolEndpoint),
     /// `/v1/status/`.
     Status(StatusEndpoint),
 }
@@ -93,6 +95,14 @@ pub enum StatusEndpoint {
     Peers,
 }
 
+/// Endpoints about the pool of agents.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs)] // The names are those of the paths.
+pub enum PoolEndpoint {
+    Join,
+    ForceLeave,
+}
+
 /// Endpoints about the servers.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[allow(missing_docs)] // The names are those of the paths.
@@ -110,9 +120,10 @@ pub enum OperatorEndpoint {
 pub const ROUTES: &[Route] = {
     use AgentEndpoint as A;
     use CatalogEndpoint as C;
-    use Endpoint::{Agent, Catalog, Health, Kv, Operator, Status};
+    use Endpoint::{Agent, Catalog, Health, Kv, Operator, Pool, Status};
     use HealthEndpoint as H;
     use OperatorEndpoint as O;
+    use PoolEndpoint as P;
 
     const GET: &[Method] = &[Method::Get];
     const PUT: &[Method] = &[Method::Put];
@@ -159,6 +170,8 @@ pub const ROUTES: &[Route] = {
         route("/v1/agent/check/update/", PUT, Agent(A::UpdateCheck)),
         route("/v1/agent/leave", PUT, Agent(A::Leave)),
         route("/v1/agent/reload", PUT, Agent(A::Reload)),
+        route("/v1/agent/join/", PUT, Pool(P::Join)),
+        route("/v1/agent/force-leave/", PUT, Pool(P::ForceLeave)),
         route("/v1/operator/raft/configuration", GET, Operator(O::RaftConfiguration)),
         route("/v1/operator/raft/peer", DELETE, Operator(O::RaftPeer)),
         route("/v1/operator/raft/transfer-leader", PUT_POST, Operator(O::TransferLeader)),

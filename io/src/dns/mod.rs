@@ -25,12 +25,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
-use tribune_api::dns::Config;
+use tribune_api::dns::{Config, Rcode};
+use tribune_api::http::OwnedRequest;
 use tribune_base::rng::Rng;
+use tribune_base::time::Duration;
+use tribune_core::Call;
 use tribune_state::Snapshot;
 
+use self::wire::refuse;
 pub use self::wire::{Responder, Transport};
+use crate::handle::NodeHandle;
 use crate::net::{Listener as _, Net, Udp};
 
 /// Where answers come from.
@@ -43,7 +49,29 @@ pub trait Source: Send + Sync + 'static {
 
     /// Seconds since 1970: the zone's serial number.
     fn now_unix(&self) -> u64;
+
+    /// Where requests are passed on to, if there is no state here: a client agent's node.
+    fn forwards_to(&self) -> Option<&NodeHandle> {
+        None
+    }
 }
+
+/// What another agent answers to `packet`. Empty, if nothing is to be said.
+async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport) -> Bytes {
+    let unavailable = refuse(&packet, Rcode::ServFail);
+    let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
+    match node.call(asked).await {
+        Ok(response) if response.status == 200 => response.body,
+        Ok(_) | Err(_) => unavailable.into(),
+    }
+}
+
+/// How long a request that is passed on may take: clients have asked again by then.
+const FORWARD_MAX: Duration = Duration::from_secs(5);
+
+/// Requests of one socket that are passed on at once. More are lost.
+const FORWARDS_MAX: usize = 1_024;
 
 /// A running DNS server. It stops when this is dropped.
 #[derive(Debug)]
@@ -108,5 +136,8 @@ impl Server {
 /// Answer what comes in by `socket`, for ever. In a thread of its own, with a runtime of its own,
 /// no packet waits for another thread to be woken.
 pub async fn serve_udp<U: Udp, S: Source>(socket: U, source: Arc<S>, seed: u64) {
+    if source.forwards_to().is_some() {
+        return udp::pass_on(socket, source).await;
+    }
     udp::serve(socket, Responder::new(source, seed)).await;
 }

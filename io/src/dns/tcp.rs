@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use tribune_base::rng::Rng;
 
-use super::{Responder, Source, Transport};
+use super::{Responder, Source, Transport, forward};
 use crate::net::{Listener, Stream};
 
 /// Answer what comes in by `listener`, for ever.
@@ -57,7 +58,7 @@ pub(super) async fn connection<S: Source>(
     loop {
         let mut rest = pending.as_slice();
         while let Some((packet, after)) = split(rest)? {
-            answer(&mut responder, packet, &mut responses);
+            answer(&mut responder, packet, &mut responses).await;
             rest = after;
             if RESPONSES_LEN_MAX < responses.len() {
                 break;
@@ -87,7 +88,15 @@ fn split(bytes: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
 }
 
 /// Add the response to `packet`, after its length.
-fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], responses: &mut Vec<u8>) {
+async fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], responses: &mut Vec<u8>) {
+    if let Some(node) = responder.source().forwards_to() {
+        let response = forward(node, Bytes::copy_from_slice(packet), Transport::Tcp).await;
+        if let Some(len) = u16::try_from(response.len()).ok().filter(|it| 0 < *it) {
+            responses.extend_from_slice(&len.to_be_bytes());
+            responses.extend_from_slice(&response);
+        }
+        return;
+    }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
     if !responder.respond(packet, Transport::Tcp, responses) {

@@ -1,11 +1,14 @@
 //! Questions in datagrams.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::{Responder, Source, Transport};
+use super::{FORWARDS_MAX, Responder, Source, Transport, forward};
 use crate::net::Udp;
 
 /// Answer what comes in by `socket`, for ever.
@@ -31,6 +34,33 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
                 }
             }
             received = socket.try_recv(&mut packet);
+        }
+    }
+}
+
+/// Have what comes in by `socket` answered elsewhere, for ever.
+pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
+    let (socket, mut tasks) = (Arc::new(socket), JoinSet::new());
+    let mut packet = vec![0; PACKET_LEN_MAX];
+    loop {
+        while tasks.try_join_next().is_some() {}
+        match socket.recv(&mut packet).await {
+            Ok(_) if FORWARDS_MAX <= tasks.len() => {}
+            Ok((len, from)) => {
+                let packet = Bytes::copy_from_slice(&packet[..len]);
+                let (socket, source) = (Arc::clone(&socket), Arc::clone(&source));
+                tasks.spawn(async move {
+                    let Some(node) = source.forwards_to() else { return };
+                    let response = forward(node, packet, Transport::Udp).await;
+                    if !response.is_empty() {
+                        send(&*socket, &response, from).await;
+                    }
+                });
+            }
+            Err(error) => {
+                debug!(%error, "receiving a question failed");
+                tokio::time::sleep(ERROR_PAUSE).await;
+            }
         }
     }
 }

@@ -35,6 +35,11 @@ impl<S: Source> Responder<S> {
         Self { source, rng: Rng::new(seed), name: String::new(), names: Names::default() }
     }
 
+    /// Where answers come from.
+    pub(super) fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Add the response to `packet` to the end of `response`. Returns false if there is none:
     /// what is not a request must not be answered, or two servers could go on for ever.
     pub fn respond(&mut self, packet: &[u8], transport: Transport, response: &mut Vec<u8>) -> bool {
@@ -83,6 +88,17 @@ impl<S: Source> Responder<S> {
             None => dns::unavailable(&question, config),
         }
     }
+}
+
+/// Say no to `packet`; nothing, if it is no request.
+pub(super) fn refuse(packet: &[u8], rcode: Rcode) -> Vec<u8> {
+    let mut response = Vec::new();
+    if let Some(header) = request_header(packet) {
+        let mut names = Names::default();
+        let writer = Writer::new(&mut response, &mut names, true);
+        writer.finish(Header { rcode: rcode as u8, ..header });
+    }
+    response
 }
 
 /// What is to be known about whoever asks.

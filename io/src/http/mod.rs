@@ -22,10 +22,13 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use tribune_api::error::Error;
 use tribune_api::http::{Method, Request, Response};
-use tribune_api::plan::{self, Context, Plan, Read};
+use tribune_api::plan::{self, Context, Plan, PoolCall, Read};
+use tribune_base::id::Index;
+use tribune_base::time::Duration;
 use tribune_core::Call;
 
 use crate::handle::NodeHandle;
+use crate::join;
 use crate::limit::Connections;
 use crate::net::{Listener, Stream};
 use crate::serve::{self, Answer};
@@ -41,8 +44,21 @@ pub struct Api {
     pub headers: Vec<(String, String)>,
     /// Connections one address may have open. More are told so and closed.
     pub connections_per_client_max: usize,
+    /// Whether this is a client agent, which has no state: what is asked of that, servers answer.
+    pub forwards: Option<Patience>,
+    /// The port that addresses to join have without one.
+    pub join_port: u16,
     /// Whether answers carry a `Date`. Not in simulations: it comes from a clock that is not ours.
     pub date: bool,
+}
+
+/// How long servers may take to answer what a client agent asks them.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A question.
+    pub hold_max: Duration,
+    /// A change.
+    pub write_max: Duration,
 }
 
 /// Accept connections and serve them, until `stop` says so and the last answer is out.
@@ -148,11 +164,22 @@ async fn handle(
 }
 
 async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
-    match plan::plan(request, &api.context) {
-        Plan::Answer(response) => Ok(response),
+    let plan = plan::plan(request, &api.context);
+    if let Some(patience) = api.forwards {
+        let (changes, patience) = match &plan {
+            Plan::Answer(_) | Plan::Agent(_) | Plan::Pool(_) => return at_home(plan, api).await,
+            Plan::Read(read) if read.min_index != Index(0) => (false, patience.of(read.wait)),
+            Plan::Read(_) | Plan::Status(_) | Plan::Remote { .. } => (false, patience.hold_max),
+            Plan::Write(_) => (true, patience.write_max),
+            Plan::Operator(call) => (call.changes(), patience.hold_max),
+        };
+        let request = request.to_owned();
+        return api.node.call(Call::Forward { request, changes, patience }).await;
+    }
+    match plan {
+        Plan::Answer(_) | Plan::Agent(_) | Plan::Pool(_) => at_home(plan, api).await,
         Plan::Read(read) => self::read(read, api).await,
         Plan::Write(write) => api.node.call(Call::Write(write)).await,
-        Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
         Plan::Status(call) => {
             let view = api.node.view();
             Ok(call.response(view.leader_addr.as_deref(), &view.peers))
@@ -161,6 +188,35 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
             api.node.call(Call::Operator { call, request: request.to_owned() }).await
         }
         Plan::Remote { .. } => Err(Error::NoPathToDatacenter),
+    }
+}
+
+/// What every agent answers by itself.
+async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
+    match plan {
+        Plan::Answer(response) => Ok(response),
+        Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
+        Plan::Pool(PoolCall::Join { address, wan: false }) => {
+            let addrs = join::resolve(&address, api.join_port).await?;
+            api.node.call(Call::Join { addrs }).await
+        }
+        Plan::Pool(PoolCall::ForceLeave { node, prune, wan: false }) => {
+            api.node.call(Call::ForceLeave { node, prune }).await
+        }
+        Plan::Pool(_) => Err(Error::bad("this agent is in no WAN pool")),
+        Plan::Read(_)
+        | Plan::Write(_)
+        | Plan::Status(_)
+        | Plan::Operator(_)
+        | Plan::Remote { .. } => unreachable!("a server's business"),
+    }
+}
+
+impl Patience {
+    /// How long a blocking query may take that waits for so long: servers add up to a sixteenth, so
+    /// that not all come back at once.
+    fn of(self, wait: Duration) -> Duration {
+        wait + wait / 16 + self.hold_max
     }
 }
 

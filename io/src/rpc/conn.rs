@@ -14,7 +14,7 @@ use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
 use super::frame;
-use super::pool::Queued;
+use super::pool::{Queued, Report};
 use super::preamble::{HandshakeError, Preamble, Unfit};
 use super::{Limits, Rpc};
 use crate::net::Net;
@@ -26,6 +26,7 @@ pub(super) struct Conn<N> {
     rpc: Rpc,
     address: Arc<str>,
     queue: mpsc::Receiver<Queued>,
+    reports: mpsc::UnboundedSender<Report>,
     /// What was taken from `queue` and not sent yet.
     waiting: VecDeque<Queued>,
     rng: Rng,
@@ -48,10 +49,10 @@ impl<N: Net> Conn<N> {
         net: N,
         rpc: Rpc,
         address: Arc<str>,
-        queue: mpsc::Receiver<Queued>,
+        (queue, reports): (mpsc::Receiver<Queued>, mpsc::UnboundedSender<Report>),
         rng: Rng,
     ) -> Self {
-        Self { net, rpc, address, queue, waiting: VecDeque::new(), rng }
+        Self { net, rpc, address, queue, reports, waiting: VecDeque::new(), rng }
     }
 
     /// Dial while there is something to say, and say it.
@@ -69,17 +70,20 @@ impl<N: Net> Conn<N> {
                         Ended::Done | Ended::Idle => return,
                         Ended::Broken(error) => {
                             debug!(target: "rpc", peer = %self.address, %error, "connection lost");
+                            let _ = self.reports.send(Report::Lost(Arc::clone(&self.address)));
                         }
                     }
                 }
                 Err(error) => {
                     self.complain(&error);
+                    self.give_back();
                     let pause = self.pause(failures, &error);
                     failures += 1;
                     sleep(pause).await;
                     if self.queue.is_closed() {
                         return;
                     }
+                    self.give_back();
                     self.forget_late();
                 }
             }
@@ -171,6 +175,19 @@ impl<N: Net> Conn<N> {
             }
         }
         !out.is_empty()
+    }
+
+    /// Give back the questions that wait: others may answer them.
+    fn give_back(&mut self) {
+        while let Ok(message) = self.queue.try_recv() {
+            self.waiting.push_back(message);
+        }
+        for mut message in std::mem::take(&mut self.waiting) {
+            match message.question.take() {
+                Some(question) => _ = self.reports.send(Report::Undelivered(*question)),
+                None => self.waiting.push_back(message),
+            }
+        }
     }
 
     /// Drop what has waited for too long: whoever said it has said something newer since.

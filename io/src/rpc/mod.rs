@@ -1,4 +1,4 @@
-//! What servers say to each other, over connections that carry one direction each.
+//! What agents say to each other, over connections that carry one direction each.
 //!
 //! ```text
 //!   driver ──> [ pool ] ──> [ conn ] ── preamble, frames ──> [ serve ] ──> driver
@@ -7,7 +7,7 @@
 //!
 //! Who has something to say dials, and speaks; an answer comes back over the other side's own
 //! connection. So a message may be lost, doubled or late, and nothing here waits for an answer:
-//! whoever needs one has a deadline of its own. There are two connections to a peer, one for each
+//! whoever needs one has a deadline of its own. A [`Report`] tells it earlier, where that is known. There are two connections to a peer, one for each
 //! [`Lane`](tribune_core::wire::Lane), so that a long answer delays no heartbeat.
 //!
 //! # The format
@@ -65,7 +65,7 @@ use tribune_base::time::Duration;
 
 use complaint::Complaints;
 
-pub use pool::Pool;
+pub use pool::{Pool, Report};
 pub use preamble::Preamble;
 pub use serve::{Heard, Server};
 

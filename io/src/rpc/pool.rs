@@ -24,8 +24,18 @@ pub struct Pool<N> {
     net: N,
     rpc: Rpc,
     seed: u64,
+    reports: mpsc::UnboundedSender<Report>,
     queues: BTreeMap<(Arc<str>, Lane), Queue>,
     conns: JoinSet<()>,
+}
+
+/// What is known to be lost.
+#[derive(Debug)]
+pub enum Report {
+    /// This message, which somebody is to answer, has not left: nobody listens where it was to go.
+    Undelivered(Wire),
+    /// The connection to this address, and perhaps what was on it.
+    Lost(Arc<str>),
 }
 
 /// The way to a connection's task.
@@ -41,13 +51,16 @@ struct Queue {
 pub(super) struct Queued {
     pub(super) since: Instant,
     pub(super) payload: Bytes,
+    /// The message, if whoever said it is to hear that it has not left.
+    pub(super) question: Option<Box<Wire>>,
     bytes: Arc<AtomicUsize>,
 }
 
 impl<N: Net> Pool<N> {
-    /// A pool that speaks for `rpc`'s server. When to dial again follows from `seed`.
-    pub fn new(net: N, rpc: Rpc, seed: u64) -> Self {
-        Self { net, rpc, seed, queues: BTreeMap::new(), conns: JoinSet::new() }
+    /// A pool that speaks for `rpc`'s agent, and says in `reports` what it knows to be lost. When to
+    /// dial again follows from `seed`.
+    pub fn new(net: N, rpc: Rpc, seed: u64, reports: mpsc::UnboundedSender<Report>) -> Self {
+        Self { net, rpc, seed, reports, queues: BTreeMap::new(), conns: JoinSet::new() }
     }
 
     /// Send `message` to whoever listens at `to`, or lose it. Call inside a runtime.
@@ -70,7 +83,7 @@ impl<N: Net> Pool<N> {
         if waiting != 0 && limits.queue_bytes_max < waiting + len {
             return counts.dropped_full.add(1);
         }
-        match queue.messages.try_send(Queued::new(payload, &queue.bytes)) {
+        match queue.messages.try_send(Queued::new(payload, question(message), &queue.bytes)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => counts.dropped_full.add(1),
         }
@@ -91,21 +104,43 @@ impl<N: Net> Pool<N> {
         let (messages, queue) = mpsc::channel(self.rpc.0.limits.queue_len_max);
         let address = Arc::clone(&lane.0);
         let rng = Rng::stream(self.seed, &format!("{address} {:?}", lane.1));
-        let conn = Conn::new(self.net.clone(), self.rpc.clone(), address, queue, rng);
+        let reports = self.reports.clone();
+        let conn = Conn::new(self.net.clone(), self.rpc.clone(), address, (queue, reports), rng);
         self.conns.spawn(conn.run());
         self.queues.insert(lane, Queue { messages, bytes: Arc::default() });
     }
 }
 
 impl Queued {
-    fn new(payload: Bytes, bytes: &Arc<AtomicUsize>) -> Self {
+    fn new(payload: Bytes, question: Option<Box<Wire>>, bytes: &Arc<AtomicUsize>) -> Self {
         bytes.fetch_add(payload.len(), Ordering::Relaxed);
-        Self { since: Instant::now(), payload, bytes: Arc::clone(bytes) }
+        Self { since: Instant::now(), payload, question, bytes: Arc::clone(bytes) }
     }
 }
 
 impl Drop for Queued {
     fn drop(&mut self) {
         self.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+    }
+}
+
+/// The message, if it is one that somebody is to answer, and that may be put to somebody else.
+fn question(message: &Wire) -> Option<Box<Wire>> {
+    match message {
+        Wire::Propose(_) | Wire::Ask { .. } | Wire::ReadRows { .. } | Wire::Exchange { .. } => {
+            Some(Box::new(message.clone()))
+        }
+        Wire::Raft(_)
+        | Wire::Hello(_)
+        | Wire::Gather { .. }
+        | Wire::Gathered { .. }
+        | Wire::Found { .. }
+        | Wire::Welcome
+        | Wire::Proposed(_)
+        | Wire::Answer { .. }
+        | Wire::Forget { .. }
+        | Wire::Here { .. }
+        | Wire::Rows { .. }
+        | Wire::Exchanged { .. } => None,
     }
 }

@@ -68,7 +68,8 @@ fn rpc(server: u128, limits: Limits) -> Rpc {
 
 fn pool(limits: Limits) -> (Pool<TokioNet>, Rpc) {
     let rpc = rpc(1, limits);
-    (Pool::new(TokioNet, rpc.clone(), 7), rpc)
+    let (lost, _) = mpsc::unbounded_channel();
+    (Pool::new(TokioNet, rpc.clone(), 7, lost), rpc)
 }
 
 /// Short of everything.
@@ -287,7 +288,8 @@ async fn what_waits_is_sent_before_closing() {
 async fn servers_of_two_datacenters_do_not_talk() {
     let mut there = Listening::start(Limits::default()).await;
     let rpc = Rpc::new(Preamble::new(ServerId(1), "dc2"), hasty());
-    let mut pool = Pool::new(TokioNet, rpc.clone(), 7);
+    let (lost, _) = mpsc::unbounded_channel();
+    let mut pool = Pool::new(TokioNet, rpc.clone(), 7, lost);
     pool.send(&there.address(), &urgent(1, 10));
     let both = async {
         while rpc.counts().unfit.get() == 0 || there.rpc.counts().unfit.get() == 0 {
@@ -380,3 +382,19 @@ async fn entries_have_memory_of_their_own() {
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever asked may ask somebody else, and need not wait until it is too late.
+#[tokio::test]
+async fn a_question_that_nobody_listens_for_comes_back() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: Arc<str> = nobody.local_addr().unwrap().to_string().into();
+    drop(nobody);
+    let rpc = Rpc::new(Preamble::new(ServerId(1), "dc1"), hasty());
+    let (lost, mut reports) = mpsc::unbounded_channel();
+    let mut pool = Pool::new(TokioNet, rpc, 7, lost);
+    let question = Wire::ReadRows { serial: 3, node: "n1".into() };
+    pool.send(&address, &Wire::Welcome);
+    pool.send(&address, &question);
+    let report = reports.recv().await.unwrap();
+    assert!(matches!(report, super::Report::Undelivered(it) if it == question));
+}

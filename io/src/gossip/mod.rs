@@ -1,0 +1,5 @@
+//! What gossip needs of the world: a socket.
+
+mod packets;
+
+pub use packets::{Packet, Packets};

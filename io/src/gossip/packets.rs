@@ -1,0 +1,71 @@
+//! Packets of a pool: in from one socket, out by the same.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tracing::debug;
+use tribune_base::time::Duration;
+
+use crate::net::Udp;
+
+/// A pool's socket. A clone is the same.
+#[derive(Debug)]
+pub struct Packets<U>(Arc<U>);
+
+/// A packet that has come in.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// From where.
+    pub from: SocketAddr,
+    /// What.
+    pub bytes: Bytes,
+}
+
+impl<U> Clone for Packets<U> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<U: Udp> Packets<U> {
+    /// Packets of `socket`.
+    pub fn new(socket: U) -> Self {
+        Self(Arc::new(socket))
+    }
+
+    /// Send a packet, or lose it: gossip does not mind.
+    pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        if let Err(error) = self.0.try_send(bytes, to) {
+            debug!(target: "gossip", %to, %error, "a packet was not sent");
+        }
+    }
+
+    /// Hand in what comes, for as long as somebody takes it. What comes too fast is lost.
+    pub async fn receive(self, packets: mpsc::Sender<Packet>) {
+        let mut buf = vec![0; PACKET_LEN_MAX];
+        loop {
+            match self.0.recv(&mut buf).await {
+                Ok((len, from)) => {
+                    let bytes = Bytes::copy_from_slice(&buf[..len]);
+                    match packets.try_send(Packet { from, bytes }) {
+                        Ok(()) | Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Closed(_)) => return,
+                    }
+                }
+                Err(error) => {
+                    // That of an earlier packet, most likely: nobody listens where it went.
+                    debug!(target: "gossip", %error, "a packet was not received");
+                    tokio::time::sleep(ERROR_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// More than any packet has.
+const PACKET_LEN_MAX: usize = 65_536;
+
+/// How long to wait after an error: the next one could follow at once.
+const ERROR_PAUSE: Duration = Duration::from_millis(1);

@@ -34,4 +34,5 @@ pub mod rpc;
 pub mod serve;
 pub mod snapshot;
 pub mod storage;
+pub mod tail;
 pub mod wal;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+pub(crate) use crate::client::describe;
+
 /// Where a command reads and writes. Plain streams, so that tests can look.
 pub(crate) struct Terminal<'a> {
     /// The environment variables that concern us.
@@ -46,12 +48,6 @@ impl Terminal<'_> {
             Err(error) => Err(format!("Failed to read stdin: {}", describe(&error))),
         }
     }
-}
-
-/// What the system says about `error`, in small letters and without its number.
-pub(crate) fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string().to_lowercase();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// How a command fails.

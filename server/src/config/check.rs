@@ -79,6 +79,7 @@ impl Checker<'_> {
         let primary = self.datacenter("primary_datacenter");
         let primary = primary.or_else(|| self.datacenter("acl_datacenter"));
         let addresses = Addresses::read(self);
+        let watches = self.watches(!addresses.http.is_empty());
         self.check_encrypt();
         self.check_default_policy();
         Config {
@@ -128,6 +129,7 @@ impl Checker<'_> {
             enable_debug: self.flag("enable_debug", false),
             services: self.services(),
             checks: self.checks(),
+            watches,
             unsupported: settings.unsupported().to_vec(),
             warnings: std::mem::take(&mut self.warnings),
         }

@@ -104,6 +104,8 @@ pub struct Config {
     pub services: Vec<Definition>,
     /// Check definitions (`check` and `checks`), unparsed.
     pub checks: Vec<Definition>,
+    /// Watches (`watches`), unparsed.
+    pub watches: Vec<Definition>,
     /// Keys that the original knows and this version does not honour. The agent warns about each.
     pub unsupported: Vec<Unsupported>,
     /// What is legal, but probably not meant. The agent warns about each.

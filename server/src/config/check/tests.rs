@@ -108,6 +108,15 @@ fn mistakes_about_addresses_and_limits() {
             "service {\n name = \"a\"\n port = \"x\"\n}",
             "'service.port' expected type 'int', got unconvertible type 'string'",
         ),
+        (
+            "watches = [{ type = \"zz\", args = [\"x\"] }]",
+            "Failed to parse watch: Unsupported watch type: zz",
+        ),
+        ("watches {\n type = \"services\"\n}", "Must define a watch handler"),
+        (
+            "ports { http = -1 }\nwatches {\n type = \"services\"\n args = [\"x\"]\n}",
+            "watch plans require an HTTP or HTTPS endpoint",
+        ),
         ("services = [{ id = \"w1\" }]", "services \"w1\": Missing service name"),
     ]);
 }

@@ -23,6 +23,7 @@ pub mod clock;
 pub mod dns;
 pub mod driver;
 pub mod entropy;
+pub mod gossip;
 pub mod handle;
 pub mod http;
 mod limit;

@@ -244,3 +244,19 @@ fn how_many_servers_begin_may_be_worth_a_warning() {
     assert!(warnings("bootstrap_expect = 4").contains("an even number"));
     assert_eq!(warnings("bootstrap = true"), "bootstrap = true: do not enable unless necessary");
 }
+
+#[test]
+fn keys_of_gossip_are_read_and_checked_unless_told_otherwise() {
+    let data_dir = "data_dir = \"/nowhere\"";
+    let usual = build(&[data_dir]).unwrap().encrypt;
+    assert_eq!((usual.key, usual.keyring_file), (None, true));
+    assert!(usual.verify_incoming && usual.verify_outgoing);
+    let text = "z+mtiNYLT3f0Hsp6H8wczTqstP8EP8IcrLos8UsNzWg=";
+    let own = format!(
+        "encrypt = \"{text}\"\nencrypt_verify_incoming = false\nencrypt_verify_outgoing = false\n\
+         disable_keyring_file = true"
+    );
+    let own = build(&[data_dir, &own]).unwrap().encrypt;
+    assert_eq!(own.key.map(|it| it.to_base64()).as_deref(), Some(text));
+    assert!(!own.verify_incoming && !own.verify_outgoing && !own.keyring_file);
+}

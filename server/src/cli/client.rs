@@ -90,7 +90,8 @@ impl Client {
         self.request(&Method::DELETE, path, query, Bytes::new())
     }
 
-    fn request(
+    /// Do anything else to `path`.
+    pub(crate) fn request(
         &self,
         method: &Method,
         path: &str,

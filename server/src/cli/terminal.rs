@@ -80,19 +80,26 @@ impl Failure {
         Self { message: None, code, usage: None }
     }
 
+    /// Say how to use the command: nothing was asked for.
+    pub(crate) const fn usage() -> Self {
+        Self { message: None, code: 1, usage: Some(Usage::Err) }
+    }
+
     /// Tell, and say how to use the command.
     pub(crate) fn with_usage(self, usage: Usage) -> Self {
         Self { usage: Some(usage), ..self }
     }
 
     pub(crate) fn report(self, terminal: &mut Terminal<'_>, usage: &str) -> ExitCode {
+        let told = self.message.is_some();
         if let Some(message) = self.message {
             terminal.note(message);
         }
         match self.usage {
             None => {}
             Some(Usage::Out) => terminal.line(usage),
-            Some(Usage::Err) => terminal.note(format!("\n{usage}")),
+            Some(Usage::Err) if told => terminal.note(format!("\n{usage}")),
+            Some(Usage::Err) => terminal.note(usage),
         }
         self.code.into()
     }

@@ -2,6 +2,7 @@
 //! prints.
 
 mod operator;
+mod pool;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -36,4 +36,5 @@ pub mod rpc;
 pub mod serve;
 pub mod snapshot;
 pub mod storage;
+pub mod tail;
 pub mod wal;

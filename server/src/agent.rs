@@ -10,6 +10,7 @@ mod identity;
 mod recovery;
 mod restore;
 mod settings;
+mod watches;
 
 use std::fmt;
 use std::io;
@@ -212,7 +213,11 @@ async fn serve(
     let edge = Edge::start(config, context, seed, &node, stopping).await;
     let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
     let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
-    let why = match until_told(&mut signals, &mut stopped).await {
+    let watches = watches::start(config);
+    let told = until_told(&mut signals, &mut stopped).await;
+    // Nobody waits for our own.
+    drop(watches);
+    let why = match told {
         Some(why) => why,
         None => {
             // Nobody new. Who is being answered is, unless it takes long: those who wait for a change

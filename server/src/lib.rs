@@ -13,10 +13,12 @@
 pub mod agent;
 mod base64;
 pub mod cli;
+mod client;
 pub mod config;
 pub mod log;
 pub mod pid;
 pub mod signal;
+mod watch;
 
 // Whoever asks for it, and for whatever other package of the same build.
 const _: () = assert!(!tribune_base::bug::PLANTABLE, "a server is never built with planted bugs");

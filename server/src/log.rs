@@ -155,7 +155,7 @@ fn module(target: &str) -> String {
 }
 
 /// The time in milliseconds, UTC.
-fn now() -> String {
+pub(crate) fn now() -> String {
     let mut text = String::new();
     _ = SystemTime.format_time(&mut Writer::new(&mut text));
     // The library writes microseconds.

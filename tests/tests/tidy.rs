@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         "io",
         &["agent", "api", "base", "core", "raft", "state", "wal"],
         &[
+            "aes-gcm",
             "arc-swap",
             "bytes",
             "crc32fast",

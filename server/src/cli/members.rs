@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use regex::Regex;
 use serde::Deserialize;
 use tribune_base::json;
 
 use super::client::Client;
+use super::pattern;
 use super::table;
 use super::target::Target;
 use super::terminal::{Failure, Terminal};
@@ -46,12 +46,8 @@ struct Member {
 
 impl Members {
     pub(crate) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-        let status = Regex::new(&self.status).map_err(|error| {
-            // The library draws a picture; its last line says it in words.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("Failed to compile status regexp: error parsing regexp: {reason}")
-        })?;
+        let status = pattern::compile(&self.status)
+            .map_err(|error| format!("Failed to compile status regexp: {error}"))?;
         let client = Client::new(&self.target, terminal)
             .map_err(|error| format!("Error connecting to Consul agent: {error}"))?;
         let mut query = vec![("segment", self.segment.as_str())];

@@ -3,12 +3,19 @@
 mod agent;
 mod catalog;
 mod client;
+mod event;
+mod force_leave;
 mod info;
+mod join;
+mod keygen;
+mod keyring;
 mod kv;
 mod leave;
 mod maint;
 mod members;
 mod operator;
+mod pattern;
+mod rtt;
 mod service;
 mod shim;
 mod table;
@@ -42,7 +49,12 @@ enum Command {
     /// Look at the catalog
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    Event(event::Event),
+    ForceLeave(force_leave::ForceLeave),
     Info(info::Info),
+    Join(join::Join),
+    Keygen(keygen::Keygen),
+    Keyring(keyring::Keyring),
     /// Read and write keys
     #[command(subcommand)]
     Kv(kv::Kv),
@@ -52,6 +64,7 @@ enum Command {
     /// Look after the servers: consensus and autopilot
     #[command(subcommand)]
     Operator(operator::Operator),
+    Rtt(rtt::Rtt),
     /// Register and deregister services of the local agent
     #[command(subcommand)]
     Services(service::Services),
@@ -115,12 +128,18 @@ impl Command {
         match self {
             Self::Agent(command) => return command.run(terminal),
             Self::Catalog(command) => command.run(terminal),
+            Self::Event(command) => command.run(terminal),
+            Self::ForceLeave(command) => command.run(terminal),
             Self::Info(command) => command.run(terminal),
+            Self::Join(command) => command.run(terminal),
+            Self::Keygen(command) => command.run(terminal),
+            Self::Keyring(command) => command.run(terminal),
             Self::Kv(command) => command.run(terminal),
             Self::Leave(command) => command.run(terminal),
             Self::Maint(command) => command.run(terminal),
             Self::Members(command) => command.run(terminal),
             Self::Operator(command) => command.run(terminal),
+            Self::Rtt(command) => command.run(terminal),
             Self::Services(command) => command.run(terminal),
             Self::Validate(command) => command.run(terminal),
             Self::Version(command) => command.run(terminal),

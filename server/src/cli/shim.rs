@@ -76,7 +76,7 @@ fn flags(command: &Command, args: &[String]) -> Result<Option<Vec<String>>, Stri
             return Err(format!("flag provided but not defined: -{name}"));
         };
         let value = match (value, is_switch(arg)) {
-            (Some(value), true) => switch(name, value)?.to_string(),
+            (Some(value), true) => switch(arg, name, value)?.to_string(),
             (None, true) => true.to_string(),
             (Some(value), false) => value.to_owned(),
             (None, false) => {
@@ -117,14 +117,24 @@ fn is_switch(arg: &Arg) -> bool {
         || arg.get_num_args().is_some_and(|it: ValueRange| it.min_values() == 0)
 }
 
-fn switch(name: &str, value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!(
-            "invalid boolean value {value:?} for -{name}: \
-             strconv.ParseBool: parsing {value:?}: invalid syntax"
-        )),
+/// Yes or no. What is said about anything else depends on whether the flag has a default of its own.
+fn switch(arg: &Arg, name: &str, value: &str) -> Result<bool, String> {
+    boolean(value).ok_or_else(|| {
+        let reason = if matches!(arg.get_action(), ArgAction::SetTrue) {
+            "parse error".to_owned()
+        } else {
+            format!("strconv.ParseBool: parsing {value:?}: invalid syntax")
+        };
+        format!("invalid boolean value {value:?} for -{name}: {reason}")
+    })
+}
+
+/// Yes or no in any of the ways that the original takes.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -187,11 +197,7 @@ mod tests {
             ("-separator", "flag needs an argument: -separator"),
             ("---x", "bad flag syntax: ---x"),
             ("-=x", "bad flag syntax: -=x"),
-            (
-                "-recurse=zz",
-                "invalid boolean value \"zz\" for -recurse: \
-                 strconv.ParseBool: parsing \"zz\": invalid syntax",
-            ),
+            ("-recurse=zz", "invalid boolean value \"zz\" for -recurse: parse error"),
         ];
         let path = vec!["kv".to_owned(), "get".to_owned()];
         for (line, message) in cases {

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
+pub(crate) use crate::client::describe;
+
 /// Where a command reads and writes. Plain streams, so that tests can look.
 pub(crate) struct Terminal<'a> {
     /// The environment variables that concern us.
@@ -48,12 +50,6 @@ impl Terminal<'_> {
     }
 }
 
-/// What the system says about `error`, in small letters and without its number.
-pub(crate) fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string().to_lowercase();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
 /// How a command fails.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Failure {
@@ -84,19 +80,26 @@ impl Failure {
         Self { message: None, code, usage: None }
     }
 
+    /// Say how to use the command: nothing was asked for.
+    pub(crate) const fn usage() -> Self {
+        Self { message: None, code: 1, usage: Some(Usage::Err) }
+    }
+
     /// Tell, and say how to use the command.
     pub(crate) fn with_usage(self, usage: Usage) -> Self {
         Self { usage: Some(usage), ..self }
     }
 
     pub(crate) fn report(self, terminal: &mut Terminal<'_>, usage: &str) -> ExitCode {
+        let told = self.message.is_some();
         if let Some(message) = self.message {
             terminal.note(message);
         }
         match self.usage {
             None => {}
             Some(Usage::Out) => terminal.line(usage),
-            Some(Usage::Err) => terminal.note(format!("\n{usage}")),
+            Some(Usage::Err) if told => terminal.note(format!("\n{usage}")),
+            Some(Usage::Err) => terminal.note(usage),
         }
         self.code.into()
     }

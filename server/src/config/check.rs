@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tribune_base::id::NodeId;
+use tribune_io::gossip::Key;
 
 use super::address::Addresses;
 use super::host::Host;
 use super::merge::Settings;
-use super::runtime::{Check, Config, Leave, Level, Log, ScriptChecks};
+use super::runtime::{Check, Config, Encrypt, Leave, Level, Log, ScriptChecks};
 use super::source::Problem;
-use crate::base64;
 
 /// Looks at settings and remembers what is wrong with them.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Checker<'_> {
         let primary = self.datacenter("primary_datacenter");
         let primary = primary.or_else(|| self.datacenter("acl_datacenter"));
         let addresses = Addresses::read(self);
-        self.check_encrypt();
+        let watches = self.watches(!addresses.http.is_empty());
         self.check_default_policy();
         Config {
             dev,
@@ -113,6 +113,7 @@ impl Checker<'_> {
             autopilot: self.autopilot(),
             gossip_lan: self.gossip("gossip_lan"),
             gossip_wan: self.gossip("gossip_wan"),
+            encrypt: self.encrypt(),
             log: self.log(),
             dns: self.dns(),
             http: self.http(dev),
@@ -128,6 +129,7 @@ impl Checker<'_> {
             enable_debug: self.flag("enable_debug", false),
             services: self.services(),
             checks: self.checks(),
+            watches,
             unsupported: settings.unsupported().to_vec(),
             warnings: std::mem::take(&mut self.warnings),
         }
@@ -289,17 +291,18 @@ impl Checker<'_> {
         }
     }
 
-    /// Gossip is not encrypted yet; a key that could not even be used is wrong today.
-    fn check_encrypt(&mut self) {
-        let Some(text) = self.settings.some_text("encrypt") else { return };
-        let reason = match base64::decode(text) {
-            Err(error) => error.to_string(),
-            Ok(key) if ![16, 24, 32].contains(&key.len()) => {
-                "key size must be 16, 24 or 32 bytes".to_owned()
-            }
-            Ok(_) => return,
-        };
-        self.complain("encrypt", format!("encrypt has invalid key: {reason}"));
+    fn encrypt(&mut self) -> Encrypt {
+        let key = self.settings.some_text("encrypt").map(Key::parse).transpose();
+        let key = key.unwrap_or_else(|error| {
+            self.complain("encrypt", format!("encrypt has invalid key: {error}"));
+            None
+        });
+        Encrypt {
+            key,
+            verify_incoming: self.flag("encrypt_verify_incoming", true),
+            verify_outgoing: self.flag("encrypt_verify_outgoing", true),
+            keyring_file: !self.flag("disable_keyring_file", false),
+        }
     }
 
     fn check_default_policy(&mut self) {

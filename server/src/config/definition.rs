@@ -7,6 +7,7 @@ use tribune_agent::definition::{
 
 use super::check::Checker;
 use super::runtime::Definition;
+use crate::watch::Configured;
 
 impl Checker<'_> {
     /// Everything under `service` and `services`.
@@ -32,6 +33,27 @@ impl Checker<'_> {
                 .map_err(|error| Wrong::Senseless(format!("{name:?}: {error}")))?;
             Ok(())
         })
+    }
+
+    /// Everything under `watches`. Each is told about through HTTP.
+    pub(crate) fn watches(&mut self, http: bool) -> Vec<Definition> {
+        let watches = self.settings.definitions("watches").to_vec();
+        for Definition { origin, value } in &watches {
+            if let Err(error) = Configured::parse(value) {
+                self.complain_about(origin, error.to_string());
+            }
+            if !http {
+                let message = "watch plans require an HTTP or HTTPS endpoint".to_owned();
+                self.complain_about(origin, message);
+            }
+        }
+        if watches.iter().any(|it| Configured::is_dated(&it.value)) {
+            self.warn(
+                "The 'handler' field in watches has been deprecated and replaced with the 'args' \
+                 field.",
+            );
+        }
+        watches
     }
 
     fn definitions(

@@ -335,7 +335,7 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("discard_check_output", Bool),
     ignored("enable_agent_tls_for_checks", Bool),
     ignored("enable_central_service_config", Bool),
-    ignored("watches", Blocks),
+    honoured("watches", Blocks),
 
     // Logs and numbers.
     honoured("log_level", Text),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tribune_base::id::NodeId;
+use tribune_io::gossip::Key;
 
 /// A configuration that makes sense. There is no other kind: [`Sources::build`](super::Sources::build)
 /// is the only way to get one.
@@ -72,6 +73,8 @@ pub struct Config {
     pub gossip_lan: Gossip,
     /// How fast the WAN pool gossips.
     pub gossip_wan: Gossip,
+    /// How gossip is kept from strangers.
+    pub encrypt: Encrypt,
     /// What is written to the log.
     pub log: Log,
     /// DNS answers.
@@ -104,6 +107,8 @@ pub struct Config {
     pub services: Vec<Definition>,
     /// Check definitions (`check` and `checks`), unparsed.
     pub checks: Vec<Definition>,
+    /// Watches (`watches`), unparsed.
+    pub watches: Vec<Definition>,
     /// Keys that the original knows and this version does not honour. The agent warns about each.
     pub unsupported: Vec<Unsupported>,
     /// What is legal, but probably not meant. The agent warns about each.
@@ -128,6 +133,19 @@ impl Config {
         ];
         rows.map(|(name, value)| format!("{name:>18}: {value}")).join("\n")
     }
+}
+
+/// How gossip is kept from strangers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Encrypt {
+    /// The first key of each pool. One that is kept on disk counts more.
+    pub key: Option<Key>,
+    /// Whether messages in the clear are dropped. Off while a pool is being encrypted.
+    pub verify_incoming: bool,
+    /// Whether no message is sent in the clear. Off while a pool is being encrypted.
+    pub verify_outgoing: bool,
+    /// Whether keys are kept on disk. Not so in development mode.
+    pub keyring_file: bool,
 }
 
 /// One place to listen.

@@ -108,6 +108,15 @@ fn mistakes_about_addresses_and_limits() {
             "service {\n name = \"a\"\n port = \"x\"\n}",
             "'service.port' expected type 'int', got unconvertible type 'string'",
         ),
+        (
+            "watches = [{ type = \"zz\", args = [\"x\"] }]",
+            "Failed to parse watch: Unsupported watch type: zz",
+        ),
+        ("watches {\n type = \"services\"\n}", "Must define a watch handler"),
+        (
+            "ports { http = -1 }\nwatches {\n type = \"services\"\n args = [\"x\"]\n}",
+            "watch plans require an HTTP or HTTPS endpoint",
+        ),
         ("services = [{ id = \"w1\" }]", "services \"w1\": Missing service name"),
     ]);
 }
@@ -234,4 +243,20 @@ fn how_many_servers_begin_may_be_worth_a_warning() {
     assert!(warnings("bootstrap_expect = 2").contains("no failure tolerance"));
     assert!(warnings("bootstrap_expect = 4").contains("an even number"));
     assert_eq!(warnings("bootstrap = true"), "bootstrap = true: do not enable unless necessary");
+}
+
+#[test]
+fn keys_of_gossip_are_read_and_checked_unless_told_otherwise() {
+    let data_dir = "data_dir = \"/nowhere\"";
+    let usual = build(&[data_dir]).unwrap().encrypt;
+    assert_eq!((usual.key, usual.keyring_file), (None, true));
+    assert!(usual.verify_incoming && usual.verify_outgoing);
+    let text = "z+mtiNYLT3f0Hsp6H8wczTqstP8EP8IcrLos8UsNzWg=";
+    let own = format!(
+        "encrypt = \"{text}\"\nencrypt_verify_incoming = false\nencrypt_verify_outgoing = false\n\
+         disable_keyring_file = true"
+    );
+    let own = build(&[data_dir, &own]).unwrap().encrypt;
+    assert_eq!(own.key.map(|it| it.to_base64()).as_deref(), Some(text));
+    assert!(!own.verify_incoming && !own.verify_outgoing && !own.keyring_file);
 }

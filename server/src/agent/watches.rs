@@ -48,7 +48,7 @@ fn endpoint(listen: &Listen) -> Endpoint {
             let ip = match addr.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                ip => ip,
+                ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
             };
             Endpoint::Tcp(SocketAddr::new(ip, addr.port()).to_string())
         }

@@ -14,7 +14,6 @@ pub(crate) struct Keygen {
 }
 
 impl Keygen {
-    #[allow(clippy::unused_self)] // Commands are run alike.
     pub(crate) fn run(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let draw = || {
             entropy::draw()

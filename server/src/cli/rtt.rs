@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Deserialize;
+use tribune_base::coordinate::{Coordinate, DIMENSIONS};
 
 use super::client::Client;
 use super::target::Target;
@@ -38,14 +39,15 @@ struct Place {
     node: String,
     #[serde(default)]
     segment: String,
-    coord: Coordinate,
+    coord: Point,
 }
 
-/// A network coordinate (Vivaldi), in seconds.
+/// A network coordinate as the API writes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Coordinate {
-    vec: Vec<f64>,
+struct Point {
+    vec: [f64; DIMENSIONS],
+    error: f64,
     adjustment: f64,
     height: f64,
 }
@@ -61,6 +63,13 @@ struct Myself {
 struct MyConfig {
     node_name: String,
     datacenter: String,
+}
+
+impl Point {
+    fn coordinate(&self) -> Coordinate {
+        let Self { vec, error, adjustment, height } = *self;
+        Coordinate { vec, error, adjustment, height }
+    }
 }
 
 impl Rtt {
@@ -82,9 +91,7 @@ impl Rtt {
         };
         let (one, other) =
             found.map_err(|name| format!("Could not find a coordinate for node {name:?}"))?;
-        let ms = distance(&one, &other)
-            .ok_or("Error: the coordinates are of different dimensions".to_owned())?
-            * 1_000.0;
+        let ms = one.coordinate().distance(&other.coordinate()).as_secs_f64() * 1_000.0;
         let which = if self.wan { "WAN" } else { "LAN" };
         let line = format!("Estimated {first} <-> {second} rtt: {ms:.3} ms");
         terminal.line(format!("{line} (using {which} coordinates)"));
@@ -105,7 +112,7 @@ impl Rtt {
         client: &Client,
         first: &str,
         second: &str,
-    ) -> Result<Result<(Coordinate, Coordinate), String>, Failure> {
+    ) -> Result<Result<(Point, Point), String>, Failure> {
         let split = |name: &str| {
             let (node, datacenter) = name.split_once('.')?;
             let whole = !node.is_empty() && !datacenter.is_empty() && !datacenter.contains('.');
@@ -118,7 +125,7 @@ impl Rtt {
         let areas = client.get("/v1/coordinate/datacenters", &[]).and_then(|it| it.json());
         let areas: Vec<Area> =
             areas.map_err(|error| format!("Error getting coordinates: {error}"))?;
-        let mut found: BTreeMap<&str, [Option<&Coordinate>; 2]> = BTreeMap::new();
+        let mut found: BTreeMap<&str, [Option<&Point>; 2]> = BTreeMap::new();
         for area in &areas {
             for place in &area.coordinates {
                 let is = |it: &(String, String)| it.0 == place.node && it.1 == area.datacenter;
@@ -140,11 +147,11 @@ impl Rtt {
         client: &Client,
         first: &str,
         second: &str,
-    ) -> Result<Result<(Coordinate, Coordinate), String>, Failure> {
+    ) -> Result<Result<(Point, Point), String>, Failure> {
         let places = client.get("/v1/coordinate/nodes", &[]).and_then(|it| it.json());
         let places: Vec<Place> =
             places.map_err(|error| format!("Error getting coordinates: {error}"))?;
-        let of = |name: &str| -> BTreeMap<&str, &Coordinate> {
+        let of = |name: &str| -> BTreeMap<&str, &Point> {
             let of = places.iter().filter(|it| it.node == name);
             of.map(|it| (it.segment.as_str(), &it.coord)).collect()
         };
@@ -152,7 +159,7 @@ impl Rtt {
         // A client is in one segment, servers are in all of them: the narrower one decides.
         let narrow = [&other, &one].into_iter().find(|it| it.len() == 1);
         let segment = narrow.and_then(|it| it.keys().next().copied()).unwrap_or_default();
-        let at = |it: &BTreeMap<&str, &Coordinate>| it.get(segment).map(|it| (*it).clone());
+        let at = |it: &BTreeMap<&str, &Point>| it.get(segment).map(|it| (*it).clone());
         Ok(match (at(&one), at(&other)) {
             (Some(one), Some(other)) => Ok((one, other)),
             (None, _) => Err(first.to_owned()),
@@ -163,18 +170,4 @@ impl Rtt {
 
 fn wrong_count() -> Failure {
     Failure::new("One or two node names must be specified").with_usage(Usage::Err)
-}
-
-/// The estimated round-trip time in seconds; `None` if the coordinates are not of one space.
-///
-/// The way through the space, the last mile at either end, and what experience adds to it, unless
-/// that makes nonsense of it.
-fn distance(one: &Coordinate, other: &Coordinate) -> Option<f64> {
-    if one.vec.len() != other.vec.len() {
-        return None;
-    }
-    let squares = one.vec.iter().zip(&other.vec).map(|(a, b)| (a - b) * (a - b));
-    let plain = squares.sum::<f64>().sqrt() + one.height + other.height;
-    let adjusted = plain + one.adjustment + other.adjustment;
-    Some(if 0.0 < adjusted { adjusted } else { plain })
 }

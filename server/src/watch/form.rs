@@ -11,18 +11,18 @@ use super::plan::Kind;
 /// An answer's value in the library's form.
 pub(crate) fn shape(kind: &Kind, value: Value) -> Value {
     match kind {
-        Kind::Key(_) => match value {
-            Value::Array(mut pairs) if !pairs.is_empty() => pair(pairs.swap_remove(0)),
-            _ => Value::Null,
-        },
+        Kind::Key(_) => {
+            let first = value.get(0).cloned();
+            first.map_or(Value::Null, pair)
+        }
         Kind::KeyPrefix(_) => each(value, pair),
-        Kind::Services => match value {
-            Value::Object(mut services) => {
+        Kind::Services => {
+            let mut services = value;
+            if let Some(services) = services.as_object_mut() {
                 services.sort_keys();
-                Value::Object(services)
             }
-            other => other,
-        },
+            services
+        }
         Kind::Service { .. } => each(value, entry),
         Kind::ServiceChecks(_) | Kind::StateChecks(_) => each(value, check),
         Kind::Event(_) => each(value, event),

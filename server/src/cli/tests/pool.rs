@@ -94,10 +94,10 @@ fn members_are_let_go() {
 }
 
 const NODES: &str = r#"[
-    {"Node":"me","Segment":"","Coord":{"Vec":[0.001,0.002],"Error":1.5,"Adjustment":0.0005,"Height":0.0001}},
-    {"Node":"b","Segment":"","Coord":{"Vec":[0.004,0.006],"Error":1.5,"Adjustment":-0.0001,"Height":0.0002}},
-    {"Node":"n","Segment":"","Coord":{"Vec":[0.001,0.002],"Error":1.5,"Adjustment":-9,"Height":0.0002}},
-    {"Node":"s","Segment":"x","Coord":{"Vec":[0,0],"Error":1.5,"Adjustment":0,"Height":0}}]"#;
+    {"Node":"me","Segment":"","Coord":{"Vec":[0.001,0.002,0,0,0,0,0,0],"Error":1.5,"Adjustment":0.0005,"Height":0.0001}},
+    {"Node":"b","Segment":"","Coord":{"Vec":[0.004,0.006,0,0,0,0,0,0],"Error":1.5,"Adjustment":-0.0001,"Height":0.0002}},
+    {"Node":"n","Segment":"","Coord":{"Vec":[0.001,0.002,0,0,0,0,0,0],"Error":1.5,"Adjustment":-9,"Height":0.0002}},
+    {"Node":"s","Segment":"x","Coord":{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0}}]"#;
 
 const ME: (&str, u16, &str) =
     ("GET /v1/agent/self", 200, r#"{"Config":{"NodeName":"me","Datacenter":"dc7"}}"#);
@@ -123,9 +123,9 @@ fn nodes_are_as_far_apart_as_the_original_says() {
 fn servers_of_other_datacenters_have_coordinates_of_their_own() {
     const AREAS: &str = r#"[
         {"Datacenter":"dc7","AreaID":"wan","Coordinates":[{"Node":"me","Segment":"",
-         "Coord":{"Vec":[0,0],"Error":1.5,"Adjustment":0,"Height":0.0001}}]},
+         "Coord":{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.0001}}]},
         {"Datacenter":"dc2","AreaID":"wan","Coordinates":[{"Node":"me","Segment":"",
-         "Coord":{"Vec":[0.5,0],"Error":1.5,"Adjustment":0,"Height":0.0001}}]}]"#;
+         "Coord":{"Vec":[0.5,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.0001}}]}]"#;
     const ASKED: (&str, u16, &str) = ("GET /v1/coordinate/datacenters", 200, AREAS);
     let agent = Agent::new(&[ME, ASKED]);
     let want = "Estimated me.dc2 <-> me.dc7 rtt: 500.200 ms (using WAN coordinates)";

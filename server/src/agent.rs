@@ -7,25 +7,29 @@
 
 mod edge;
 mod identity;
+mod join;
 mod recovery;
 mod restore;
 mod settings;
 mod watches;
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
+use tribune_api::agent::AgentCall;
 use tribune_base::time::Instant;
-use tribune_core::Node;
+use tribune_core::{Agent, Call, Client, Node};
 use tribune_io::clock::{self, Clock};
 use tribune_io::driver::{Driver, Parts, Stopped, Storage};
 use tribune_io::handle::NodeHandle;
@@ -83,19 +87,20 @@ impl Failed {
 }
 
 fn start(config: Config) -> Result<(), Failed> {
-    if !config.server {
-        let why = "client agents come with the LAN pool; add -server, or use -dev";
-        return Err(Failed::new("this agent cannot run yet", why));
-    }
     let edge = runtime()?;
     let _pid = match &config.pid_file {
         Some(path) => Some(PidFile::create(path).map_err(|it| Failed::new("pid_file", it))?),
         None => None,
     };
-    match &config.data_dir {
+    match config.data_dir.clone() {
+        Some(dir) if !config.dev && !config.server => {
+            let (wal_events, events) = tokio::sync::mpsc::unbounded_channel();
+            let found = restore::open_client(&dir, &config, MemoryWal::new(wal_events), events)?;
+            run_node(config, found, FileStorage::new(&dir), &edge)
+        }
         Some(dir) if !config.dev => {
-            let found = restore::open(dir, &config)?;
-            let storage = FileStorage::new(dir);
+            let found = restore::open(&dir, &config)?;
+            let storage = FileStorage::new(&dir);
             run_node(config, found, storage, &edge)
         }
         _ => {
@@ -133,50 +138,69 @@ fn run_node<W: Wal + 'static, S: Storage>(
         "Tribune agent running"
     );
     let ours = Preamble::new(settings.id.into(), &config.datacenter);
-    let parts = Parts {
-        wal: found.wal,
-        wal_events: found.wal_events,
+    let (wal, wal_events) = (found.wal, found.wal_events);
+    let rpc = Rpc::new(ours, settings::rpc(&config));
+    let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
+    let resolve = Arc::new(edge::Resolver::new(&config, seed));
+    // Sockets belong to the runtime they are made in, which is the node's.
+    let parts = move |Sockets { listeners, gossip }| Parts {
+        wal,
+        wal_events,
         storage,
         checks: RealChecks,
         net: TokioNet,
-        rpc: Rpc::new(ours, settings::rpc(&config)),
-        listeners: Vec::new(),
+        rpc,
+        listeners,
+        gossip,
         seed,
-        edge: edge.handle().clone(),
-        context: Arc::clone(&context),
+        edge: on_edge,
+        context: known,
+        resolve,
     };
-    let listen = settings::rpc_listen(&config);
-    let (node_thread, handle, stopped) = spawn(settings, found.core, listen, parts)?;
+    let core = found.core;
+    let agent = move |server| {
+        if server {
+            Agent::from(Node::new(settings, core, seed, Instant::START))
+        } else {
+            Client::new(settings, core, seed, Instant::START).into()
+        }
+    };
+    let (node_thread, handle, stopped) = spawn(&config, agent, parts)?;
     let outcome = edge.block_on(serve(&config, context, seed, handle, stopped));
     // The node's thread ends with its driver, and the log's with it.
     let ended = node_thread.join();
     edge_error(outcome, ended.is_err())
 }
 
+/// Where other agents reach this one.
+struct Sockets {
+    listeners: Vec<TcpListener>,
+    gossip: UdpSocket,
+}
+
 /// Start the node in a thread of its own: a late heartbeat costs an election.
 #[allow(clippy::type_complexity)] // Said once.
 fn spawn<W: Wal + 'static, S: Storage>(
-    settings: tribune_core::Config,
-    restored: tribune_core::Restored,
-    listen: Vec<(SocketAddr, &'static str)>,
-    mut parts: Parts<W, S, RealChecks, TokioNet>,
+    config: &Config,
+    agent: impl FnOnce(bool) -> Agent + Send + 'static,
+    parts: impl FnOnce(Sockets) -> Parts<W, S, RealChecks, TokioNet> + Send + 'static,
 ) -> Result<(thread::JoinHandle<()>, NodeHandle, oneshot::Receiver<Stopped>), Failed> {
     let (started, handle) = oneshot::channel();
     let (ended, stopped) = oneshot::channel();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|it| Failed::new("threads cannot be started", it))?;
+    let (listen, gossip) = (settings::rpc_listen(config), settings::gossip_listen(config));
+    let server = config.server;
     let thread = thread::Builder::new().name("node".into()).spawn(move || {
         runtime.block_on(async move {
-            // Sockets belong to the runtime they are made in: what others say is heard here.
-            match listen_rpc(&listen).await {
-                Ok(listeners) => parts.listeners = listeners,
+            let sockets = match Sockets::bind(&listen, gossip).await {
+                Ok(sockets) => sockets,
                 Err(error) => {
                     let _ = started.send(Err(error));
                     return;
                 }
-            }
-            let node = Node::new(settings, restored, parts.seed, Instant::START);
-            let (driver, handle) = Driver::new(node, Clock::start(), parts);
+            };
+            let (driver, handle) = Driver::new(agent(server), Clock::start(), parts(sockets));
             // The other side waits for both.
             let _ = started.send(Ok(handle));
             let _ = ended.send(driver.run().await);
@@ -188,16 +212,23 @@ fn spawn<W: Wal + 'static, S: Storage>(
     Ok((thread, handle, stopped))
 }
 
-/// Listen for other servers at each address, which a key of the configuration decides.
-async fn listen_rpc(addresses: &[(SocketAddr, &'static str)]) -> Result<Vec<TcpListener>, Failed> {
-    let mut listeners = Vec::new();
-    for (addr, key) in addresses {
-        let listener = TokioNet.listen(*addr).await;
-        let failed = |it| edge::cannot_listen("other servers", addr, key, &it);
-        listeners.push(listener.map_err(failed)?);
-        info!(address = %addr, "Listening for other servers");
+impl Sockets {
+    /// Listen for other agents at each address, which a key of the configuration decides.
+    async fn bind(
+        addresses: &[(SocketAddr, &'static str)],
+        gossip: SocketAddr,
+    ) -> Result<Self, Failed> {
+        let mut listeners = Vec::new();
+        for (addr, key) in addresses {
+            let listener = TokioNet.listen(*addr).await;
+            let failed = |it| edge::cannot_listen("other agents", addr, key, &it);
+            listeners.push(listener.map_err(failed)?);
+            info!(address = %addr, "Listening for other agents");
+        }
+        let failed = |it| edge::cannot_listen("gossip", &gossip, "ports.serf_lan", &it);
+        let gossip = TokioNet.bind(gossip).await.map_err(failed)?;
+        Ok(Self { listeners, gossip })
     }
-    Ok(listeners)
 }
 
 /// Answer until the node stops, or somebody says so.
@@ -213,13 +244,24 @@ async fn serve(
     let edge = Edge::start(config, context, seed, &node, stopping).await;
     let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
     let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
+    join::at_start(config, &node).await.inspect_err(|_| node.stop())?;
+    let joining = join::until_joined(config, &node);
     let watches = watches::start(config);
-    let told = until_told(&mut signals, &mut stopped).await;
+    let told = until_told(config, &mut signals, &mut stopped, joining).await;
+    let told = told.inspect_err(|_| node.stop())?;
     // Nobody waits for our own.
     drop(watches);
     let why = match told {
-        Some(why) => why,
-        None => {
+        Told::Stopped(why) => why,
+        Told::Leave => {
+            tokio::select! {
+                biased;
+                _ = signals.next() => process::exit(1),
+                _ = node.call(Call::Agent(AgentCall::Leave)) => {}
+            }
+            stopped.await
+        }
+        Told::Stop => {
             // Nobody new. Who is being answered is, unless it takes long: those who wait for a change
             // may wait for hours.
             let _ = stop.send(true);
@@ -244,21 +286,44 @@ async fn serve(
     why.map_err(|_| Failed::new("the node stopped", "its thread panicked; see above"))
 }
 
-/// Wait until a signal says to stop, or until the node has stopped by itself, and why.
+/// What an agent is to do next.
+enum Told {
+    /// Nothing: the node has stopped by itself.
+    Stopped(Result<Stopped, oneshot::error::RecvError>),
+    /// Stop. It will be back.
+    Stop,
+    /// Leave for good, then stop.
+    Leave,
+}
+
+/// Wait until a signal says what to do, or until the node has stopped by itself; `joining` meanwhile.
 async fn until_told(
+    config: &Config,
     signals: &mut Signals,
     stopped: &mut oneshot::Receiver<Stopped>,
-) -> Option<Result<Stopped, oneshot::error::RecvError>> {
+    joining: impl Future<Output = Result<(), Failed>>,
+) -> Result<Told, Failed> {
+    let mut joining = pin!(joining);
+    let mut joined = false;
     loop {
         tokio::select! {
             biased;
-            why = &mut *stopped => return Some(why),
-            signal = signals.next() => match signal {
-                Signal::Interrupt | Signal::Terminate => {
-                    info!(signal = signal.name(), "shutting down");
-                    return None;
-                }
-                Signal::Hangup => warn!("reloading the configuration is not supported yet"),
+            why = &mut *stopped => return Ok(Told::Stopped(why)),
+            signal = signals.next() => {
+                let leave = match signal {
+                    Signal::Interrupt => !config.leave.skip_on_interrupt,
+                    Signal::Terminate => config.leave.on_terminate,
+                    Signal::Hangup => {
+                        warn!("reloading the configuration is not supported yet");
+                        continue;
+                    }
+                };
+                info!(signal = signal.name(), "shutting down");
+                return Ok(if leave { Told::Leave } else { Told::Stop });
+            }
+            done = &mut joining, if !joined => {
+                done?;
+                joined = true;
             }
         }
     }

@@ -233,4 +233,4 @@ async fn read(read: Read, api: &Api) -> Result<Response, Error> {
 const BODY_LEN_MAX: u64 = 4 << 20;
 
 /// How long to leave the listener alone after it failed.
-const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::net::UnixListener;
@@ -14,7 +14,10 @@ use tracing::info;
 use tribune_api::dns;
 use tribune_api::plan::{Consistency, Context};
 use tribune_base::rng::Rng;
-use tribune_io::dns::{self as dns_server, Server as DnsServer, Source};
+use tribune_base::time::Instant;
+use tribune_core::View;
+use tribune_io::dns::{self as dns_server, Responder, Server as DnsServer, Source, Transport};
+use tribune_io::driver::Resolve;
 use tribune_io::handle::NodeHandle;
 use tribune_io::http::{self, Api};
 use tribune_io::net::{Net as _, TokioNet};
@@ -46,6 +49,8 @@ impl Edge {
             context,
             headers,
             connections_per_client_max: config.limits.http_max_conns_per_client,
+            forwards: (!config.server).then(|| settings::patience(config)),
+            join_port: config.ports.serf_lan,
             date: true,
         });
         let mut http = JoinSet::new();
@@ -56,6 +61,7 @@ impl Edge {
             node: node.clone(),
             config: Arc::new(settings::dns(config)),
             allow_stale: config.dns.allow_stale,
+            forwards: !config.server,
         });
         let mut rng = Rng::stream(seed, "edge");
         let sockets = thread::available_parallelism().map_or(1, usize::from);
@@ -149,15 +155,15 @@ struct Catalog {
     node: NodeHandle,
     config: Arc<dns::Config>,
     allow_stale: bool,
+    /// Whether it is servers that know the catalog.
+    forwards: bool,
 }
 
 impl Source for Catalog {
     fn snapshot(&self) -> Option<Snapshot> {
         let view = self.node.view();
         let now = self.node.now();
-        let fresh = view.satisfies(now, Consistency::Default, None)
-            || self.allow_stale && view.satisfies(now, Consistency::Stale, None);
-        fresh.then(|| view.snapshot.clone())
+        fresh(&view, now, self.allow_stale).then(|| view.snapshot.clone())
     }
 
     fn config(&self) -> Arc<dns::Config> {
@@ -167,4 +173,65 @@ impl Source for Catalog {
     fn now_unix(&self) -> u64 {
         clock::wall().0 / 1_000
     }
+
+    fn forwards_to(&self) -> Option<&NodeHandle> {
+        self.forwards.then_some(&self.node)
+    }
+}
+
+/// Answers what client agents pass on.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    config: Arc<dns::Config>,
+    allow_stale: bool,
+    rng: Mutex<Rng>,
+}
+
+/// The catalog at one moment.
+#[derive(Debug)]
+struct Moment {
+    snapshot: Option<Snapshot>,
+    config: Arc<dns::Config>,
+}
+
+impl Resolver {
+    pub(super) fn new(config: &Config, seed: u64) -> Self {
+        let rng = Mutex::new(Rng::stream(seed, "resolver"));
+        let allow_stale = config.dns.allow_stale;
+        Self { config: Arc::new(settings::dns(config)), allow_stale, rng }
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, view: &View, now: Instant, packet: &[u8], stream: bool) -> Vec<u8> {
+        let moment = Moment {
+            snapshot: fresh(view, now, self.allow_stale).then(|| view.snapshot.clone()),
+            config: Arc::clone(&self.config),
+        };
+        let seed = self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        let transport = if stream { Transport::Tcp } else { Transport::Udp };
+        let mut response = Vec::new();
+        Responder::new(Arc::new(moment), seed).respond(packet, transport, &mut response);
+        response
+    }
+}
+
+impl Source for Moment {
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    fn config(&self) -> Arc<dns::Config> {
+        Arc::clone(&self.config)
+    }
+
+    fn now_unix(&self) -> u64 {
+        clock::wall().0 / 1_000
+    }
+}
+
+/// Whether DNS may answer from `view`.
+fn fresh(view: &View, now: Instant, allow_stale: bool) -> bool {
+    view.satisfies(now, Consistency::Default, None)
+        || allow_stale && view.satisfies(now, Consistency::Stale, None)
 }

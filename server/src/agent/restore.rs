@@ -42,6 +42,25 @@ impl Restored<MemoryWal> {
     }
 }
 
+/// A client agent's data directory: what it had registered, and nothing else.
+pub(super) fn open_client(
+    dir: &Path,
+    config: &Config,
+    wal: MemoryWal,
+    wal_events: mpsc::UnboundedReceiver<Event>,
+) -> Result<Restored<MemoryWal>, Failed> {
+    let in_dir = |why: &dyn std::fmt::Display| Failed::new("data_dir", why);
+    let lock = Lock::acquire(dir).map_err(|it| in_dir(&it))?;
+    let node_id = identity::node_id(Some(dir), config)?;
+    let storage = FileStorage::new(dir);
+    storage.prepare().map_err(|it| in_dir(&it))?;
+    let files = storage.load(&["services", "checks", "checks/state"]);
+    let files = files.map_err(|it| in_dir(&it))?;
+    let (services, checks) = definitions(config)?;
+    let core = tribune_core::Restored { files, services, checks, ..Default::default() };
+    Ok(Restored { node_id, core, wal, wal_events, _lock: Some(lock) })
+}
+
 /// Lock `dir` and read back what is there.
 pub(super) fn open(dir: &Path, config: &Config) -> Result<Restored<MappedWal>, Failed> {
     let in_dir = |why: &dyn std::fmt::Display| Failed::new("data_dir", why);

@@ -10,6 +10,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_io::http::Patience;
 use tribune_io::rpc::Limits;
 use tribune_state::Autopilot;
 
@@ -41,6 +42,7 @@ pub(super) fn node(
         bootstrap_expect: u64::from(config.bootstrap_expect),
         join: join(config),
         autopilot: autopilot(config),
+        gossip: gossip(config),
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
@@ -77,7 +79,27 @@ fn raft(config: &Config) -> tribune_raft::Config {
     }
 }
 
-/// How much is kept for other servers.
+fn gossip(config: &Config) -> tribune_gossip::Config {
+    let defaults = if config.dev {
+        tribune_gossip::Config::local(config.datacenter.as_str())
+    } else {
+        tribune_gossip::Config::lan(config.datacenter.as_str())
+    };
+    let wanted = &config.gossip_lan;
+    tribune_gossip::Config {
+        gossip_interval: wanted.gossip_interval.unwrap_or(defaults.gossip_interval),
+        gossip_nodes: wanted.gossip_nodes.map_or(defaults.gossip_nodes, |it| it as usize),
+        probe_interval: wanted.probe_interval.unwrap_or(defaults.probe_interval),
+        probe_timeout: wanted.probe_timeout.unwrap_or(defaults.probe_timeout),
+        retransmit_mult: wanted.retransmit_mult.unwrap_or(defaults.retransmit_mult),
+        suspicion_mult: wanted.suspicion_mult.unwrap_or(defaults.suspicion_mult),
+        reconnect_timeout: config.join.reconnect_timeout.unwrap_or(defaults.reconnect_timeout),
+        packet_overhead: tribune_io::gossip::OVERHEAD,
+        ..defaults
+    }
+}
+
+/// How much is kept for other agents.
 pub(super) fn rpc(config: &Config) -> Limits {
     Limits {
         handshake_max: config.limits.rpc_handshake_timeout,
@@ -89,10 +111,21 @@ pub(super) fn rpc(config: &Config) -> Limits {
 /// Where other servers connect, and which key decides: their own port, and the LAN pool's, because
 /// that is the one `retry_join` names.
 pub(super) fn rpc_listen(config: &Config) -> Vec<(SocketAddr, &'static str)> {
-    vec![
-        (SocketAddr::new(config.bind_addr, config.ports.server), "ports.server"),
-        (SocketAddr::new(config.serf_lan_addr, config.ports.serf_lan), "ports.serf_lan"),
-    ]
+    let server = (SocketAddr::new(config.bind_addr, config.ports.server), "ports.server");
+    let pool = (gossip_listen(config), "ports.serf_lan");
+    if config.server { vec![server, pool] } else { vec![pool] }
+}
+
+/// How long servers may take to answer what this client agent asks them: they hold what they cannot
+/// answer at once, and then there is the way.
+pub(super) fn patience(config: &Config) -> Patience {
+    let way = Duration::from_secs(3);
+    Patience { hold_max: config.rpc_hold_timeout + way, write_max: WRITE_MAX + way }
+}
+
+/// Where the pool's packets come in.
+pub(super) fn gossip_listen(config: &Config) -> SocketAddr {
+    SocketAddr::new(config.serf_lan_addr, config.ports.serf_lan)
 }
 
 /// Where other servers may be found. Addresses without a port are those of the LAN pool, where
@@ -100,16 +133,7 @@ pub(super) fn rpc_listen(config: &Config) -> Vec<(SocketAddr, &'static str)> {
 fn join(config: &Config) -> Vec<String> {
     let port = config.ports.serf_lan;
     let addresses = config.join.start_join.iter().chain(&config.join.retry_join);
-    addresses.map(|it| with_port(it, port)).collect()
-}
-
-/// `host:port`, where only `host` may be given: a name, an address, or an address in brackets.
-fn with_port(address: &str, port: u16) -> String {
-    if address.parse::<std::net::Ipv6Addr>().is_ok() {
-        return format!("[{address}]:{port}");
-    }
-    let has_port = address.rsplit_once(':').is_some_and(|(_, it)| it.parse::<u16>().is_ok());
-    if has_port { address.to_owned() } else { format!("{address}:{port}") }
+    addresses.map(|it| tribune_io::join::with_port(it, port)).collect()
 }
 
 fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
@@ -223,18 +247,3 @@ const SETTLE_MAX: Duration = Duration::from_millis(500);
 
 /// How long a deleted key's index is remembered, as the original does.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(15 * 60);
-
-#[test]
-fn an_address_to_join_has_a_port_in_the_end() {
-    let cases = [
-        ("10.0.0.1", "10.0.0.1:8301"),
-        ("10.0.0.1:9", "10.0.0.1:9"),
-        ("n1.example.com", "n1.example.com:8301"),
-        ("::1", "[::1]:8301"),
-        ("[::1]", "[::1]:8301"),
-        ("[::1]:9", "[::1]:9"),
-    ];
-    for (address, want) in cases {
-        assert_eq!(with_port(address, 8_301), want, "{address}");
-    }
-}

@@ -247,9 +247,14 @@ impl Gossip {
         self.own
     }
 
-    /// An agent says where it is.
-    pub(crate) fn called(&mut self, id: ServerId, address: String) {
-        if !self.located.contains_key(&id) && self.callers.len() < CALLERS_MAX {
+    /// An agent says where it is. If the pool does not say so, too, that is so because one of the
+    /// two has just begun.
+    pub(crate) fn called(&mut self, now: Instant, id: ServerId, address: String) {
+        if self.located.contains_key(&id) || CALLERS_MAX <= self.callers.len() {
+            return;
+        }
+        if let Ok(addr) = address.parse() {
+            self.meet(now, addr, id);
             self.callers.insert(id, address.into());
         }
     }

@@ -320,7 +320,7 @@ impl Node {
             Wire::Ask { serial, request, last } => self.on_ask(from, serial, request, last),
             Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
             Wire::Forget { serial } => self.on_forget(from, serial),
-            Wire::Here { address } => self.gossip.called(from, address),
+            Wire::Here { address } => self.gossip.called(self.now, from, address),
             Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
             // Those are answers to what a client agent asks.
             Wire::Rows { .. } => {}

@@ -209,7 +209,7 @@ impl Oracle {
         self.transfer.on_timer(&mut self.report, it);
     }
 
-    /// A server is asked to hand over.
+    /// A server begins to hand over, if it did not before.
     pub(crate) fn on_transfer(&mut self, server: usize) {
         self.transfer.on_crash(server);
     }

@@ -224,6 +224,7 @@ impl World {
         self.net.heal(self.now, |it| core.contains(&it));
         for server in core {
             self.disks[server].stalled_until = self.now;
+            self.hurry(server);
             self.set_rate(server, 1_000);
             self.resume(server);
             if self.servers[server].node.is_none() {

@@ -126,8 +126,11 @@ fn hard_state(term: u64) -> HardState {
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths: Vec<_> = fs::read_dir(from).unwrap().map(|it| it.unwrap().path()).collect();
+    // The newest first: the log goes on meanwhile, and what it writes last must not be there without
+    // what it wrote before.
+    paths.sort();
+    for path in paths.into_iter().rev() {
         // The keeper may finish a segment, or remove one, under our hands.
         _ = fs::copy(&path, to.join(path.file_name().unwrap()));
     }

@@ -11,6 +11,7 @@ use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{self, Plan, Write};
+use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::Instant;
 use tribune_raft::ProposeError;
@@ -250,7 +251,9 @@ impl Node {
             match handed.proposer {
                 Proposer::Client(id) => match (self.ledger.take(id), handed.sent) {
                     // It has not left: whoever leads next may have it.
-                    (Some(Pending::Forward(write)), None) => self.hold(id, Held::Write(write)),
+                    (Some(Pending::Forward(write)), sent) if sent.is_none() || bug!(K12) => {
+                        self.hold(id, Held::Write(write));
+                    }
                     (Some(_), _) => self.reply(id, Error::LeadershipLost.into()),
                     (None, _) => {}
                 },

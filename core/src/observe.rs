@@ -6,6 +6,7 @@ use tribune_raft as raft;
 use tribune_state::Store;
 
 use crate::node::Node;
+use crate::request::RequestId;
 
 impl Node {
     /// Change who belongs to the group.
@@ -42,6 +43,11 @@ impl Node {
     /// The state, to look at.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whether a request waits for a change, and for nothing else: no leader, no quorum.
+    pub fn is_parked(&self, id: RequestId) -> bool {
+        self.ledger.is_parked(id)
     }
 
     /// How many requests are not answered yet.

@@ -203,6 +203,11 @@ impl Ledger {
         self.pending.iter().filter(|(_, (it, _))| wanted(it)).map(|(id, _)| *id).collect()
     }
 
+    /// Whether `id` waits for a change of the state.
+    pub(crate) fn is_parked(&self, id: RequestId) -> bool {
+        matches!(self.pending.get(&id), Some((Pending::Change(_), _)))
+    }
+
     /// Whether `id` waits for anything.
     pub(crate) fn is_waiting(&self, id: RequestId) -> bool {
         self.pending.contains_key(&id)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tribune_api::http::{Effective, ReadMeta};
 use tribune_api::plan::Consistency;
+use tribune_base::bug;
 use tribune_base::id::{Index, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 use tribune_state::Snapshot;
@@ -84,7 +85,7 @@ impl View {
     /// What to say about the freshness of an answer given at `now`.
     pub fn meta(&self, now: Instant, index: Index, consistency: Consistency) -> ReadMeta {
         let last_contact = match self.freshness.leader_contact {
-            _ if self.freshness.leads => Duration::ZERO,
+            _ if self.freshness.leads || bug!(K13) => Duration::ZERO,
             Some(at) => now.since(at),
             None => Duration::ZERO,
         };

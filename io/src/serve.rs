@@ -33,9 +33,10 @@ pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> An
         return Answer::Later(None);
     }
     if read.waits(&view.snapshot) {
-        let seen = read
-            .query
-            .hides_changes()
+        // Only what is here at the client's own index is what the client has. It may have asked a
+        // server that was ahead of this one, and what this one shows may come back.
+        let here = read.query.index(&view.snapshot).max(Index(1)) == read.min_index;
+        let seen = (here && read.query.hides_changes())
             .then(|| digest(&read.query.evaluate(&view.snapshot, context, read.pretty)));
         return Answer::Later(seen);
     }
@@ -75,4 +76,48 @@ fn response(
 /// FNV-1a over the answer. Not for enemies: a collision delays one wake-up until the next change.
 fn digest(evaluation: &Evaluation) -> u64 {
     fnv1a_from(FNV1A_START ^ u64::from(evaluation.status), &evaluation.body)
+}
+
+/// A client has seen more at another server than there is here. When what is here comes back, it is
+/// news to that client.
+#[test]
+fn what_a_server_shows_that_lags_is_not_what_the_client_has() {
+    use bytes::Bytes;
+    use tribune_base::time::{Duration, WallTime};
+    use tribune_core::Freshness;
+    use tribune_state::{Command, Store, kv};
+
+    let mut store = Store::default();
+    let mut next = |command: kv::Command| {
+        let index = store.index().next();
+        store.apply(index, WallTime(0), &Command::Kv(command));
+        let leader_contact = Some(Instant::START);
+        let freshness = Freshness { leads: false, lease_until: None, leader_contact };
+        let snapshot = store.view().clone();
+        (index, View { snapshot, freshness, leader_addr: None, peers: Vec::new().into() })
+    };
+    let mut set =
+        |key: &'static str| next(kv::Command::Set { key: key.into(), value: "x".into(), flags: 0 });
+    let ((one, lags), (both, knows)) = (set("a/1"), set("a/2"));
+    let (again, reverted) = next(kv::Command::Delete { key: "a/2".into() });
+
+    let context = Context::new("dc1", "n1");
+    let query = Query::KvKeys { prefix: "a/".into(), separator: Bytes::new() };
+    let ask = |view: &View, min_index| {
+        let (consistency, wait) = (Consistency::Stale, Duration::from_secs(1));
+        let query = query.clone();
+        let read = Read { query, consistency, max_stale: None, min_index, wait, pretty: false };
+        match try_read(view, Instant::START, &context, &read) {
+            Answer::Later(seen) => seen,
+            Answer::Now(response) => panic!("{response:?}"),
+        }
+    };
+    let tell = |view: &View, seen| {
+        let (query, consistency) = (query.clone(), Consistency::Stale);
+        let serve = Serve { ids: Vec::new(), query, pretty: false, consistency, seen };
+        render(view, Instant::START, &context, &serve)
+    };
+    assert!(matches!(tell(&reverted, ask(&lags, both)), Rendered::Response(_)), "it had both");
+    assert!(matches!(tell(&reverted, ask(&lags, one)), Rendered::Unchanged(it) if it == again));
+    assert!(matches!(tell(&reverted, ask(&knows, both)), Rendered::Response(_)));
 }

@@ -97,7 +97,7 @@ impl Client {
         let subject = action.subject();
         let known = match action {
             Action::Watch(..) => self.seen.get(&(0, subject)),
-            Action::WatchTree(..) => self.seen.get(&(1, subject)),
+            Action::WatchTree(..) | Action::WatchKeys(..) => self.seen.get(&(1, subject)),
             Action::Create(_) => None,
             Action::Set(_)
             | Action::Cas(_)
@@ -144,7 +144,7 @@ impl Client {
 /// How long a client waits for its answer.
 pub(crate) fn patience(action: Action) -> Duration {
     match action {
-        Action::Watch(_, _, it) | Action::WatchTree(_, _, it) => {
+        Action::Watch(_, _, it) | Action::WatchTree(_, _, it) | Action::WatchKeys(_, _, it) => {
             // A slow clock makes a long wait.
             it.leaves.unwrap_or_else(|| (it.wait + it.wait / 16) * 2 + Duration::from_secs(9))
         }
@@ -191,6 +191,9 @@ impl Http {
             }
             Action::WatchTree(_, it, patience) => {
                 (Method::Get, format!("recurse&index={known}{}{}", wait(patience.wait), mode(it)))
+            }
+            Action::WatchKeys(_, it, patience) => {
+                (Method::Get, format!("keys&index={known}{}{}", wait(patience.wait), mode(it)))
             }
         };
         let path = format!("/v1/kv/{}", asked.action.subject());

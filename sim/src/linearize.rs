@@ -230,7 +230,8 @@ pub fn histories(records: &[Record], trust_leases: bool) -> BTreeMap<&'static st
                 | Action::List(..)
                 | Action::Keys(..)
                 | Action::Watch(..)
-                | Action::WatchTree(..),
+                | Action::WatchTree(..)
+                | Action::WatchKeys(..),
                 _,
             ) => {}
         }

@@ -48,6 +48,8 @@ pub enum Action {
     Watch(Key, Mode, Patience),
     /// Wait until anything under a prefix changes.
     WatchTree(Key, Mode, Patience),
+    /// Wait until there are other names under a prefix.
+    WatchKeys(Key, Mode, Patience),
 }
 
 /// The number of a key, or of a prefix.
@@ -94,6 +96,7 @@ impl Action {
             Self::Keys(..) => "keys",
             Self::Watch(..) => "watch",
             Self::WatchTree(..) => "watch-tree",
+            Self::WatchKeys(..) => "watch-keys",
         }
     }
 
@@ -110,7 +113,8 @@ impl Action {
             Self::DeleteTree(key)
             | Self::List(key, _)
             | Self::Keys(key, _)
-            | Self::WatchTree(key, ..) => PREFIXES[key as usize % PREFIXES.len()],
+            | Self::WatchTree(key, ..)
+            | Self::WatchKeys(key, ..) => PREFIXES[key as usize % PREFIXES.len()],
         }
     }
 
@@ -121,7 +125,8 @@ impl Action {
             | Self::List(_, mode)
             | Self::Keys(_, mode)
             | Self::Watch(_, mode, _)
-            | Self::WatchTree(_, mode, _) => Some(mode),
+            | Self::WatchTree(_, mode, _)
+            | Self::WatchKeys(_, mode, _) => Some(mode),
             Self::Set(_)
             | Self::Cas(_)
             | Self::Create(_)
@@ -150,6 +155,15 @@ pub fn draw(seed: u64, length: Duration) -> Vec<Script> {
         .collect();
     for _ in 0..rng.below(3) {
         let mut draw = |rng: &mut Rng| draw_watch(rng, keys);
+        scripts.push(script(rng, length, gap / 2, false, &mut draw));
+    }
+    // Of most writes there is nothing to tell those who wait for names.
+    let rng = &mut Rng::stream(seed, "watchers of names");
+    if rng.chance(1, 4) {
+        let mut draw = |rng: &mut Rng| {
+            let (mode, patience) = draw_patience(rng);
+            Action::WatchKeys(rng.below(PREFIXES.len() as u64) as Key, mode, patience)
+        };
         scripts.push(script(rng, length, gap / 2, false, &mut draw));
     }
     scripts
@@ -201,11 +215,15 @@ fn draw_read(rng: &mut Rng, keys: u64) -> Action {
     }
 }
 
-fn draw_watch(rng: &mut Rng, keys: u64) -> Action {
+fn draw_patience(rng: &mut Rng) -> (Mode, Patience) {
     let mode = [Mode::Default, Mode::Consistent, Mode::Stale][rng.below(3) as usize];
     let wait = Duration::from_millis([500, 3_000, 10_000][rng.below(3) as usize]);
     let leaves = rng.chance(1, 5).then(|| rng.up_to(wait));
-    let patience = Patience { wait, leaves };
+    (mode, Patience { wait, leaves })
+}
+
+fn draw_watch(rng: &mut Rng, keys: u64) -> Action {
+    let (mode, patience) = draw_patience(rng);
     if rng.chance(1, 3) {
         Action::WatchTree(rng.below(PREFIXES.len() as u64) as Key, mode, patience)
     } else {

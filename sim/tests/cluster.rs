@@ -137,6 +137,7 @@ fn leaves(action: Action) -> bool {
         action,
         Action::Watch(_, _, Patience { leaves: Some(_), .. })
             | Action::WatchTree(_, _, Patience { leaves: Some(_), .. })
+            | Action::WatchKeys(_, _, Patience { leaves: Some(_), .. })
     )
 }
 

@@ -52,6 +52,22 @@ pub fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
     test()
 }
 
+/// `work` for another thread, which gets what is planted in this one.
+#[cfg(feature = "planted-bugs")]
+pub fn carry<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let planted = PLANTED.get();
+    move || {
+        PLANTED.set(planted);
+        work()
+    }
+}
+
+/// `work` for another thread.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn carry<W>(work: W) -> W {
+    work
+}
+
 #[cfg(feature = "planted-bugs")]
 thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
@@ -187,9 +203,11 @@ catalogue! {
     W01 "frames are believed by their length" Planted;
     W02 "checksums cover the body only" Planted;
     W03 "checksums are not chained and do not cover the segment" Planted;
-    W04 "a failed sync is tried again" NotYet("syncs are in `io`");
-    W05 "a batch is confirmed before it is synced" NotYet("syncs are in `io`");
-    W06 "the directory is not synced" NotYet("syncs are in `io`");
+    W04 "a failed sync is tried again" Planted;
+    W05 "a batch is confirmed before it is synced" Planted;
+    W06 "the directory is not synced" NotYet(
+        "no simulated disk loses names: files and their directories are the real ones"
+    );
     W07 "whatever is behind a bad frame is cut" Planted;
     W08 "a truncation is forgotten unless something follows it" Planted;
     W09 "segments are removed before it is written that they are" Equivalent(
@@ -202,12 +220,14 @@ catalogue! {
     W12 "the next batch goes behind one that was written in part" Equivalent(
         "the writer stops at the first error, and the next one clears what it finds"
     );
-    W13 "a flush leaves out the last page" NotYet("syncs are in `io`");
+    W13 "a flush leaves out the last page" Equivalent(
+        "segments are written by `pwrite`, and a flush is always of the whole file"
+    );
     W14 "a record over two segments is lost" Equivalent("a batch is in one segment");
     W15 "checksums do not cover the offset" Equivalent(
         "the chain alone puts every frame behind one other"
     );
-    W16 "pages are believed after a failed sync" NotYet("syncs are in `io`");
+    W16 "what only the kernel may have is relied on without vouching for it" Planted;
     W17 "a length beyond the end is followed" Planted;
     W18 "a crash in recovery spoils the next one" Equivalent(
         "recovery writes zeros behind the end and nothing else"
@@ -224,8 +244,8 @@ catalogue! {
     K09 "a restored state wakes nobody" Planted;
     K10 "deleting a key leaves no tombstone" Planted;
     K11 "writing what is there already is a change" Planted;
-    K12 "a command that is tried again happens twice" NotYet("forwarding");
-    K13 "stale answers claim to be fresh" NotYet("forwarding");
+    K12 "a command that was handed to a leader is handed to the next one, too" Planted;
+    K13 "stale answers claim to be fresh" Planted;
     K14 "a transaction happens in part" NotYet("transactions");
     K15 "the order of a hash table is part of the state" Equivalent(
         "there are no hash tables: a lint forbids them"
@@ -269,4 +289,6 @@ fn a_bug_is_planted_for_as_long_as_a_test_runs() {
     let panicked = std::panic::catch_unwind(|| with(Bug::R02, || panic!("found")));
     assert!(panicked.is_err());
     assert_eq!(planted(), (false, false));
+    let carried = with(Bug::R02, || carry(planted));
+    assert_eq!(with(Bug::R01, carried), (false, true));
 }

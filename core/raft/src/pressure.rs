@@ -33,13 +33,11 @@ impl Node {
             let contact = leader.progress.get(&id).and_then(|it| it.contact);
             contact.is_some_and(|at| self.now.since(at) < self.config.election_timeout)
         });
-        let begun = replaceable && self.transfer(self.now, None).is_ok();
-        // A transfer that fails ends after an election timeout. Serve for another before the
-        // next attempt: a stalled leader that takes proposals is better than one that takes none.
-        let wait =
-            if begun { self.config.election_timeout * 2 } else { self.config.heartbeat_interval };
+        if replaceable && self.transfer(self.now, None).is_ok() {
+            return;
+        }
         if let Part::Leader(leader) = &mut self.part {
-            leader.relief_at = self.now + wait;
+            leader.relief_at = self.now + self.config.heartbeat_interval;
         }
     }
 }

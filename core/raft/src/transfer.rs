@@ -74,6 +74,9 @@ impl Node {
         leader.transfer = None;
         leader.abandoned += 1;
         leader.lease_floor = leader.round.serial;
+        // Whoever wanted it: a stalled leader that takes proposals for a while is better than one
+        // that takes none.
+        leader.relief_at = self.now + self.config.election_timeout;
         self.broadcast_heartbeat();
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedSender;
+use tribune_base::bug;
 use tribune_base::id::Index;
 use tribune_wal::{Damage, Record, Recovered, Recovery, SegmentId};
 
@@ -143,7 +144,8 @@ impl MappedWal {
     }
 
     fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(work)?);
+        let thread = thread::Builder::new().name(name.to_owned());
+        self.threads.push(thread.spawn(bug::carry(work))?);
         Ok(())
     }
 }

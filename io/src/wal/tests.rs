@@ -8,6 +8,7 @@ mod speed;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -23,7 +24,9 @@ struct Dir(PathBuf);
 
 impl Dir {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tribune-wal-{name}-{}", std::process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let (process, n) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("tribune-wal-{name}-{process}-{n}"));
         _ = fs::remove_dir_all(&path);
         Self(path)
     }
@@ -123,8 +126,11 @@ fn hard_state(term: u64) -> HardState {
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths: Vec<_> = fs::read_dir(from).unwrap().map(|it| it.unwrap().path()).collect();
+    // The newest first: the log goes on meanwhile, and what it writes last must not be there without
+    // what it wrote before.
+    paths.sort();
+    for path in paths.into_iter().rev() {
         // The keeper may finish a segment, or remove one, under our hands.
         _ = fs::copy(&path, to.join(path.file_name().unwrap()));
     }

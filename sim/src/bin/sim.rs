@@ -5,13 +5,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It talks to people.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use tribune_base::time::Duration;
 use tribune_sim::bugs;
 use tribune_sim::chart;
 use tribune_sim::plan::Plan;
@@ -98,10 +100,13 @@ enum What {
         /// These only, as in `R01,R02`.
         #[arg(long)]
         only: Option<String>,
-        /// Give up on a bug after so many seeds.
-        #[arg(long, default_value_t = 3_000)]
-        seeds: u64,
-        /// Write the table into this file.
+        /// Give up on a bug after so many seconds of one processor.
+        #[arg(long, default_value_t = 120)]
+        budget: u64,
+        /// Have the tests of other packages look for the bugs that they know, too.
+        #[arg(long)]
+        all: bool,
+        /// Write the table into this file, where its place is.
         #[arg(long)]
         write: Option<PathBuf>,
     },
@@ -174,7 +179,9 @@ fn main() -> ExitCode {
         }
         What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),
         What::Replay { file, tail, html } => replay(&file, tail, html),
-        What::Bugs { only, seeds, write } => bugs(only.as_deref(), seeds, write),
+        What::Bugs { only, budget, all, write } => {
+            bugs(only.as_deref(), Duration::from_secs(budget), all, write)
+        }
         What::Meta { seeds, print } => meta(seeds, print),
     }
 }
@@ -313,27 +320,41 @@ fn replay(file: &PathBuf, tail: Option<usize>, html: Option<PathBuf>) -> ExitCod
     }
 }
 
-fn bugs(only: Option<&str>, seeds: u64, write: Option<PathBuf>) -> ExitCode {
+fn bugs(only: Option<&str>, budget: Duration, all: bool, write: Option<PathBuf>) -> ExitCode {
     if !bugs::PLANTABLE {
         eprintln!("no bug can be planted in this build: it takes `--features planted-bugs`");
         return ExitCode::FAILURE;
     }
-    let wanted = bugs::wanted(only);
-    let bar = bar(wanted.len() as u64);
-    let scores = bugs::score(&wanted, seeds, |it| {
-        bar.inc(1);
-        bar.println(it.to_string());
-    });
-    bar.finish_and_clear();
+    let here = bugs::score(&bugs::wanted(only), budget, |it| eprintln!("{it}"));
+    let elsewhere = if all {
+        match bugs::elsewhere(|it| eprintln!("the tests of {it} ...")) {
+            Ok(scores) => scores,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        Vec::new()
+    };
+    let scores = bugs::merge(here, elsewhere);
     let table = bugs::table(&scores);
     print!("{table}");
     if let Some(write) = write
-        && let Err(error) = fs::write(&write, &table)
+        && let Err(error) = fill_in(&write, &format!("{table}\n{}", bugs::unplanted()))
     {
         eprintln!("{}: {error}", write.display());
         return ExitCode::FAILURE;
     }
-    if scores.iter().all(|it| it.found.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let noticed = |it: &Vec<bugs::Score>| it.first().is_some_and(|it| it.found.is_some());
+    if scores.values().all(noticed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Put the tables into a document.
+fn fill_in(document: &Path, text: &str) -> io::Result<()> {
+    let before = fs::read_to_string(document)?;
+    let after = bugs::insert(&before, text);
+    fs::write(document, after.ok_or_else(|| io::Error::other("it has no place for tables"))?)
 }
 
 fn meta(seeds: u64, print: bool) -> ExitCode {

@@ -128,8 +128,7 @@ impl Kv {
         (applied, index): (Index, Index),
     ) {
         report.require(index != Index(0), "BQ-2", || format!("{action:?} has index zero"));
-        let kind = u8::from(matches!(action, Action::List(..) | Action::Keys(..)));
-        let kind = if matches!(action, Action::WatchTree(..)) { 1 } else { kind };
+        let kind = u8::from(!is_about_one(action));
         let known = self.indexes.entry((server, life, kind, action.subject())).or_default();
         // A rendering that took its time shows an older state than one that did not.
         if applied < known.0 {
@@ -235,8 +234,7 @@ impl Kv {
             format!("{asked:?} has index {index:?} and shows something of {newest:?}")
         });
         self.read += 1;
-        let modify = matches!(asked.action, Action::Get(..) | Action::Watch(..));
-        let modify = modify.then(|| newest.map_or(0, |it| it.0));
+        let modify = is_about_one(asked.action).then(|| newest.map_or(0, |it| it.0));
         Answered { outcome: Outcome::Read, modify, index: index.map(|it| it.0) }
     }
 
@@ -249,7 +247,7 @@ impl Kv {
         response: &Response,
     ) -> Option<Index> {
         let subject = action.subject().as_bytes();
-        let exact = matches!(action, Action::Get(..) | Action::Watch(..));
+        let exact = is_about_one(action);
         let concerns = |key: &Bytes| if exact { key == subject } else { key.starts_with(subject) };
         let changes = self.model.changes(floor, end).iter();
         let changes = changes.filter(|(_, key)| concerns(key)).map(|(at, _)| *at);
@@ -262,7 +260,7 @@ impl Kv {
 
     fn rows(&self, action: Action, at: Index) -> impl Iterator<Item = (&Bytes, &Row)> {
         let subject = action.subject().as_bytes();
-        let exact = matches!(action, Action::Get(..) | Action::Watch(..));
+        let exact = is_about_one(action);
         self.model.rows(subject, at).filter(move |(key, _)| !exact || *key == subject)
     }
 }
@@ -283,8 +281,14 @@ fn deletion(asked: &Asked) -> Option<kv::Command> {
         | Action::List(..)
         | Action::Keys(..)
         | Action::Watch(..)
-        | Action::WatchTree(..) => None,
+        | Action::WatchTree(..)
+        | Action::WatchKeys(..) => None,
     }
+}
+
+/// Whether a read is about one key, not about all under a prefix.
+const fn is_about_one(action: Action) -> bool {
+    matches!(action, Action::Get(..) | Action::Watch(..))
 }
 
 fn expected(model: &Model, action: Action, at: Index) -> String {
@@ -293,15 +297,15 @@ fn expected(model: &Model, action: Action, at: Index) -> String {
 }
 
 /// What the API says about keys after `at`, worked out from its documentation.
-fn answer(model: &Model, action: Action, at: Index) -> (u16, String) {
+pub(super) fn answer(model: &Model, action: Action, at: Index) -> (u16, String) {
     let subject = action.subject().as_bytes();
     let mut body = String::with_capacity(128);
     body.push('[');
-    if matches!(action, Action::Get(..) | Action::Watch(..)) {
+    if is_about_one(action) {
         let Some(row) = model.row(subject, at) else { return (404, String::new()) };
         write_row(&mut body, subject, row);
     } else {
-        let names = matches!(action, Action::Keys(..));
+        let names = matches!(action, Action::Keys(..) | Action::WatchKeys(..));
         for (n, (key, row)) in model.rows(subject, at).enumerate() {
             body.push_str(if n == 0 { "" } else { "," });
             if names {

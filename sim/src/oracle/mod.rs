@@ -6,6 +6,7 @@
 //! costs no more than the step.
 
 mod append_only;
+mod candour;
 mod completeness;
 mod contact;
 mod disruption;
@@ -114,6 +115,7 @@ pub(crate) struct Oracle {
     contact: contact::Contact,
     lease: lease::Lease,
     transfer: transfer::Transfer,
+    pub(crate) candour: candour::Candour,
 }
 
 impl Oracle {
@@ -134,6 +136,7 @@ impl Oracle {
             contact: contact::Contact::new(servers),
             lease: lease::Lease::new(servers, drifts),
             transfer: transfer::Transfer::new(servers),
+            candour: candour::Candour::new(servers),
         }
     }
 
@@ -150,6 +153,7 @@ impl Oracle {
         self.lease.on_crash(server);
         self.contact.on_crash(server);
         self.transfer.on_crash(server);
+        self.candour.on_crash(server);
         self.wakeup.on_crash(server);
     }
 
@@ -173,8 +177,9 @@ impl Oracle {
     }
 
     /// A server hears something.
-    pub(crate) fn on_hear(&mut self, server: usize, message: &Message) {
+    pub(crate) fn on_hear(&mut self, server: usize, message: &Message, local: Instant) {
         self.disruption.on_hear(server, message);
+        self.candour.on_hear(server, message, local);
     }
 
     /// A server has taken a step. `disks` are everybody's.
@@ -186,6 +191,9 @@ impl Oracle {
             self.election.on_leader(report, it);
             completeness::check(report, &self.truth, it);
             membership::check_leader(report, it);
+        }
+        if before.leads || raft.is_leader() {
+            self.candour.on_leader(it.server, it.local);
         }
         if before.commit < raft.commit() {
             quorum::check_term(report, it, before);
@@ -200,6 +208,7 @@ impl Oracle {
             }
             self.wakeup.on_applied(&self.kv.model, it, before);
         }
+        self.wakeup.on_step(it);
         self.lease.on_step(report, it, self.truth.len());
     }
 
@@ -209,7 +218,7 @@ impl Oracle {
         self.transfer.on_timer(&mut self.report, it);
     }
 
-    /// A server is asked to hand over.
+    /// A server begins to hand over, if it did not before.
     pub(crate) fn on_transfer(&mut self, server: usize) {
         self.transfer.on_crash(server);
     }

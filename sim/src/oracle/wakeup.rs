@@ -1,8 +1,11 @@
 //! BQ-1, no lost wake-up; BQ-3, nobody is woken for nothing; BQ-4, nobody waits for ever.
 
+use bytes::Bytes;
 use tribune_base::id::Index;
 use tribune_base::time::{Duration, Instant};
+use tribune_core::RequestId;
 
+use super::kv::answer;
 use super::model::Model;
 use super::{After, Before, Report};
 use crate::moment::Moment;
@@ -19,13 +22,17 @@ pub(crate) struct Wakeup {
 pub(crate) struct Blocked {
     pub(crate) client: usize,
     pub(crate) server: usize,
+    /// What the server calls it.
+    pub(crate) id: RequestId,
     pub(crate) action: Action,
     /// What it has seen.
     pub(crate) index: Index,
     /// When it is to be answered anyway, by the server's clock: not before, and not long after.
     pub(crate) patience: (Instant, Instant),
-    /// Whether it waits for nothing but a change: not for a leader, nor for a quorum.
-    pub(crate) parked: bool,
+    /// Since when it waits for nothing but a change: not for a leader, nor for a quorum. Only the
+    /// node can tell: what was asked in one step with the end of a lease looks as if it were
+    /// answered from it. By the server's clock.
+    pub(crate) parked: Option<Instant>,
     /// When there was something to tell it.
     pub(crate) due: Option<Moment>,
     /// Whether the server was unable to keep its promise.
@@ -46,21 +53,38 @@ impl Wakeup {
         concerned.for_each(|it| it.excused = true);
     }
 
+    /// A server has taken a step: who was waiting for a leader may be waiting for a change now.
+    pub(crate) fn on_step(&mut self, it: &After<'_>) {
+        let here = self.blocked.iter_mut().filter(|blocked| blocked.server == it.server);
+        for blocked in here.filter(|it| it.parked.is_none()) {
+            blocked.parked = it.node.is_parked(blocked.id).then_some(it.local);
+        }
+    }
+
     /// A server has applied more: whoever waited for it there is due.
     pub(crate) fn on_applied(&mut self, model: &Model, it: &After<'_>, before: &Before) {
         let now = it.clock.global(it.local);
-        for (index, key) in model.changes(before.applied, it.shown.applied) {
-            let here = self.blocked.iter_mut().filter(|blocked| blocked.server == it.server);
-            for blocked in here.filter(|it| it.due.is_none() && it.index < *index) {
-                let subject = blocked.action.subject().as_bytes();
-                let concerned = if matches!(blocked.action, Action::WatchTree(..)) {
-                    key.starts_with(subject)
-                } else {
-                    key == subject
-                };
-                if concerned {
-                    blocked.due = Some(now);
-                }
+        let applied = it.shown.applied;
+        let changes = model.changes(before.applied, applied);
+        for blocked in self.blocked.iter_mut().filter(|blocked| blocked.server == it.server) {
+            let subject = blocked.action.subject().as_bytes();
+            let concerns = |(index, key): &(Index, Bytes)| {
+                let exact = matches!(blocked.action, Action::Watch(..));
+                let inside = if exact { key == subject } else { key.starts_with(subject) };
+                blocked.index < *index && inside
+            };
+            if !changes.iter().any(concerns) {
+                continue;
+            }
+            if !matches!(blocked.action, Action::WatchKeys(..)) {
+                blocked.due.get_or_insert(now);
+            } else if answer(model, blocked.action, blocked.index)
+                == answer(model, blocked.action, applied)
+            {
+                // Nothing to tell, or nothing any more: what came may be gone before it is rendered.
+                blocked.due = None;
+            } else {
+                blocked.due.get_or_insert(now);
             }
         }
     }
@@ -78,13 +102,14 @@ impl Wakeup {
         let it = self.blocked.swap_remove(found);
         let now = report.now;
         let late = it.due.is_some_and(|due| due + SLACK < now);
-        report.require(it.excused || !it.parked || !late, "BQ-1", || {
+        report.require(it.excused || it.parked.is_none() || !late, "BQ-1", || {
             format!("{it:?} was due long before {now}")
         });
         let early = index.is_some_and(|index| index <= it.index) && local < it.patience.0;
         report.require(!early, "BQ-3", || format!("{it:?} was woken for nothing at {local:?}"));
-        let forgotten = it.patience.1 < local;
-        report.require(it.excused || !it.parked || !forgotten, "BQ-4", || {
+        // Patience may end while it waits for a leader: then as soon as it need not.
+        let forgotten = it.parked.is_some_and(|since| it.patience.1.max(since + SLACK) < local);
+        report.require(it.excused || !forgotten, "BQ-4", || {
             format!("{it:?} still waits at {local:?}")
         });
     }

@@ -171,7 +171,13 @@ impl World {
         let server = self.aim(target);
         self.disks[server].full = true;
         let advice = "the simulated disk is full".to_owned();
-        self.step(server, |_, node, local| node.handle(local, Input::NoSpace(advice)));
+        self.step(server, |world, node, local| {
+            let before = node.raft().transferring_to();
+            node.handle(local, Input::NoSpace(advice));
+            if before.is_none() {
+                world.oracle.on_transfer(server);
+            }
+        });
         self.after(length, Event::End { item, what: Ending::Space { server } });
     }
 
@@ -185,10 +191,13 @@ impl World {
     fn transfer(&mut self, to: Option<usize>) {
         let Some(leader) = self.leader() else { return };
         let to = to.map(server_id);
-        // A new one may begin in the moment that ends the last one.
-        self.oracle.on_transfer(leader);
-        // What is refused changes nothing.
-        self.step(leader, |_, node, local| _ = node.transfer(local, to));
+        self.step(leader, |world, node, local| {
+            // A new one may begin in the moment that ends the last one. What is refused changes
+            // nothing: the one that it would interrupt is still to end in time.
+            if node.transfer(local, to).is_ok() {
+                world.oracle.on_transfer(leader);
+            }
+        });
     }
 
     fn change(&mut self, change: Change, server: usize) {
@@ -215,6 +224,7 @@ impl World {
         self.net.heal(self.now, |it| core.contains(&it));
         for server in core {
             self.disks[server].stalled_until = self.now;
+            self.hurry(server);
             self.set_rate(server, 1_000);
             self.resume(server);
             if self.servers[server].node.is_none() {

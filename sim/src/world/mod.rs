@@ -107,8 +107,8 @@ pub(crate) enum Event {
     Deliver { from: usize, to: usize, sent: Moment, message: Box<Wire> },
     /// A node's deadline has come.
     Timer { server: usize, generation: u64 },
-    /// A log write is durable.
-    Flushed { server: usize, life: u32 },
+    /// A log write is durable: this one, if it is not already.
+    Flushed { server: usize, life: u32, flush: u64 },
     /// A task of a shell is done.
     Done { server: usize, life: u32, done: Box<serve::Done> },
     /// A request arrives.
@@ -185,7 +185,7 @@ impl World {
         match event {
             Event::Deliver { .. } | Event::Request { .. } => self.arrive(event),
             Event::Timer { server, generation } => self.ring(server, generation),
-            Event::Flushed { server, life } => self.flushed(server, life),
+            Event::Flushed { server, life, flush } => self.flushed(server, life, flush),
             Event::Done { server, life, done } => self.done(server, life, *done),
             Event::Gone { server, life, id } => self.gone(server, life, id),
             Event::Answer { client, generation, reply } => self.answer(client, generation, reply),

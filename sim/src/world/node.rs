@@ -384,7 +384,7 @@ impl World {
         }
         let Event::Deliver { from, sent, message, .. } = event else { return };
         if let Wire::Raft(message) = &*message {
-            self.oracle.on_hear(n, message);
+            self.oracle.on_hear(n, message, local);
         }
         let from_place = Some((Place::Server(from), sent));
         let (place, payload) = (Place::Server(n), weigh(&message));
@@ -442,8 +442,15 @@ impl World {
         let max = if healed { knobs.disk_max.min(HEALED) } else { knobs.disk_max };
         let latency = DISK_MIN + dice.up_to(max) * tail;
         let at = (self.now + latency).max(disk.stalled_until);
-        let life = self.servers[n].life;
-        self.heap.push(at, Event::Flushed { server: n, life });
+        let (life, flush) = (self.servers[n].life, disk.flushes);
+        self.heap.push(at, Event::Flushed { server: n, life, flush });
+    }
+
+    /// What keeps a disk from ending the flush that is under way, however long it was to take, is
+    /// put right.
+    pub(super) fn hurry(&mut self, n: usize) {
+        let (life, flush) = (self.servers[n].life, self.disks[n].flushes);
+        self.after(HEALED, Event::Flushed { server: n, life, flush });
     }
 
     /// Confirm what is not durable.
@@ -455,8 +462,9 @@ impl World {
     }
 
     /// A flush is done.
-    pub(super) fn flushed(&mut self, n: usize, life: u32) {
-        if self.servers[n].life != life || self.servers[n].node.is_none() {
+    pub(super) fn flushed(&mut self, n: usize, life: u32, flush: u64) {
+        let server = &self.servers[n];
+        if server.life != life || server.node.is_none() || self.disks[n].flushes != flush {
             return;
         }
         let Some(seq) = self.disks[n].end_flush() else { return };

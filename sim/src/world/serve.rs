@@ -168,12 +168,12 @@ impl World {
                 let view = server.view(node);
                 match shell::try_read(&view, local, &server.context, &read) {
                     Answer::Now(response) => {
-                        self.rendered_for(n, (client, generation), &view, response.meta);
+                        let from = (&*view, local);
+                        self.rendered_for(n, (client, generation), from, response.meta);
                         return self.respond(client, generation, response);
                     }
                     Answer::Later(seen) => {
-                        let parked = view.satisfies(local, read.consistency, read.max_stale);
-                        self.block(n, client, &read, local, parked);
+                        self.block(n, client, &read, local);
                         Call::Read { read, seen }
                     }
                 }
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// A client is going to wait for a change.
-    fn block(&mut self, n: usize, client: usize, read: &Read, local: Instant, parked: bool) {
+    fn block(&mut self, n: usize, client: usize, read: &Read, local: Instant) {
         let Some(pending) = &self.clients[client].pending else { return };
         if read.min_index == Index(0) {
             return;
@@ -203,10 +203,11 @@ impl World {
         self.oracle.wakeup.on_block(Blocked {
             client,
             server: n,
+            id: RequestId(self.servers[n].next_request),
             action: pending.asked.action,
             index: read.min_index,
             patience: (until, until + read.wait / 16 + TIMER_SLACK),
-            parked,
+            parked: None,
             due: None,
             excused: false,
         });
@@ -217,7 +218,7 @@ impl World {
         &mut self,
         n: usize,
         (client, generation): (usize, u32),
-        view: &View,
+        (view, at): (&View, Instant),
         meta: Option<ReadMeta>,
     ) {
         // It may have gone, and be about something else already.
@@ -231,6 +232,7 @@ impl World {
         let (report, action) = (&mut oracle.report, pending.asked.action);
         let indexes = (view.snapshot.index(), meta.index);
         oracle.kv.on_rendered(report, (n, life), action, indexes);
+        oracle.candour.on_rendered(report, n, (view, at), &meta);
     }
 
     /// An answer was rendered, once for everybody who waits for it.
@@ -245,7 +247,7 @@ impl World {
                 let local = self.servers[n].clock.local(self.now);
                 for id in &serve.ids {
                     if let Some(asker) = self.servers[n].connections.get(id).copied() {
-                        self.rendered_for(n, asker, view, response.meta);
+                        self.rendered_for(n, asker, (view, at), response.meta);
                         self.reply(n, local, *id, &response);
                     }
                 }

@@ -6,7 +6,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::{env, fmt, thread};
+use std::{env, thread};
 
 use tribune_base::bug::{self, Bug, Standing};
 
@@ -43,7 +43,9 @@ fn planted_bugs_are_caught() {
     let mut missed = Vec::new();
     for (bug, found) in hunt_all() {
         if let Some(found) = found {
-            println!("{:7} {found:50} {}", bug.id(), bug.title());
+            let Found { scenario, seed, said, cpu } = found;
+            println!("planted {} | {scenario} {seed} | {cpu:.3}", bug.id());
+            println!("    {}: {said}", bug.title());
         } else {
             println!("{:7} was not noticed", bug.id());
             missed.push(bug.id());
@@ -81,6 +83,7 @@ fn is_ours(bug: Bug) -> bool {
 
 /// The first run that fails with `bug`, and how.
 fn hunt(bug: Bug) -> Option<Found> {
+    let start = thread_time();
     for seed in crate::seeds(SEEDS_MAX) {
         for (scenario, run) in SCENARIOS {
             let failed = panic::catch_unwind(AssertUnwindSafe(|| bug::with(bug, || run(seed))));
@@ -88,7 +91,7 @@ fn hunt(bug: Bug) -> Option<Found> {
             let said = payload.downcast_ref::<String>().map(String::as_str);
             let said = said.or_else(|| payload.downcast_ref::<&str>().copied());
             let said = said.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-            return Some(Found { seed, scenario, said });
+            return Some(Found { seed, scenario, said, cpu: thread_time() - start });
         }
     }
     None
@@ -98,12 +101,12 @@ struct Found {
     seed: u64,
     scenario: &'static str,
     said: String,
+    /// Seconds of one processor.
+    cpu: f64,
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, scenario, said } = self;
-        let said: String = said.chars().take(60).collect();
-        f.pad(&format!("{scenario} {seed}: {said}"))
-    }
+/// What this thread has used, in seconds, where the system says so.
+fn thread_time() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|it| it.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }

@@ -208,6 +208,7 @@ fn an_empty_table_has_an_index() {
 
 #[cfg(feature = "planted-bugs")]
 #[test]
+#[allow(clippy::print_stdout, reason = "a table is made of it")]
 fn planted_bugs_are_caught() {
     use tribune_base::bug::{self, Bug};
 
@@ -216,13 +217,14 @@ fn planted_bugs_are_caught() {
         assert_eq!(kv.index_of(b"a"), Index(20));
     };
     a_deleted_key_keeps_its_index();
-    let cases: [(Bug, fn()); 3] = [
-        (Bug::K01, conditions),
-        (Bug::K10, a_deleted_key_keeps_its_index),
-        (Bug::K11, writing_the_same_again_is_no_change),
+    let cases: [(Bug, &str, fn()); 3] = [
+        (Bug::K01, "conditions", conditions),
+        (Bug::K10, "a deleted key keeps its index", a_deleted_key_keeps_its_index),
+        (Bug::K11, "writing the same again is no change", writing_the_same_again_is_no_change),
     ];
-    for (bug, test) in cases {
+    for (bug, name, test) in cases {
         let caught = std::panic::catch_unwind(|| bug::with(bug, test)).is_err();
         assert!(caught, "nobody noticed {}: {}", bug.id(), bug.title());
+        println!("planted {} | {name}", bug.id());
     }
 }

@@ -156,6 +156,7 @@ fn what_is_counted() {
 
 #[cfg(feature = "planted-bugs")]
 #[test]
+#[allow(clippy::print_stdout, reason = "a table is made of it")]
 fn planted_bugs_are_caught() {
     use tribune_base::bug::{self, Bug};
 
@@ -172,5 +173,7 @@ fn planted_bugs_are_caught() {
     };
     assert_eq!((grown().1, kept()), (1, true));
     assert_eq!(bug::with(Bug::K08, grown).1, 0, "a deleted tree wakes somebody");
+    println!("planted K08 | a deleted tree wakes");
     assert!(!bug::with(Bug::S07, kept), "the tombstones are there");
+    println!("planted S07 | a snapshot holds everything");
 }

@@ -103,10 +103,12 @@ proptest! {
 
 #[cfg(feature = "planted-bugs")]
 #[test]
+#[allow(clippy::print_stdout, reason = "a table is made of it")]
 fn planted_bugs_are_caught() {
     use tribune_base::bug::{self, Bug};
 
     let caught =
         std::panic::catch_unwind(|| bug::with(Bug::K09, a_new_state_wakes_everybody)).is_err();
     assert!(caught, "nobody noticed {}: {}", Bug::K09.id(), Bug::K09.title());
+    println!("planted K09 | a new state wakes everybody");
 }

@@ -193,6 +193,22 @@ fn a_segment_shown_twice_counts_once() {
     assert_eq!(recover(&files), log.whole);
 }
 
+/// Rot is no crash, and what is cleared after one does not come back: `crash_states` has the others.
+#[cfg(feature = "planted-bugs")]
+#[test]
+#[allow(clippy::print_stdout, reason = "a table is made of it")]
+fn planted_bugs_are_caught() {
+    let cases: [(Bug, &str, fn()); 2] = [
+        (Bug::W03, "a renamed segment is damage", a_renamed_segment_is_damage),
+        (Bug::W07, "a lost sector is damage", a_lost_sector_is_damage_wherever_it_was_confirmed),
+    ];
+    for (bug, name, test) in cases {
+        let caught = std::panic::catch_unwind(|| bug::with(bug, test)).is_err();
+        assert!(caught, "nobody noticed {}: {}", bug.id(), bug.title());
+        println!("planted {} | {name}", bug.id());
+    }
+}
+
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn without_the_segments_number_a_renamed_log_would_pass() {

@@ -164,7 +164,7 @@ fn damage_to_confirmed_data_is_refused_with_advice() {
 }
 
 #[test]
-fn opening_vouches_for_what_it_found() {
+pub(super) fn opening_vouches_for_what_it_found() {
     let dir = Dir::new("reopened");
     dir.open().unwrap().write(vec![entry(1)]);
     drop(dir.open().unwrap());

@@ -82,6 +82,25 @@ fn a_failed_flush_or_write_is_the_last_word() {
     }
 }
 
+/// Each of these fails when what it is there for is wrong.
+#[cfg(feature = "planted-bugs")]
+#[test]
+#[allow(clippy::print_stdout, reason = "the table is made of it")]
+fn planted_bugs_are_caught() {
+    use tribune_base::bug::{self, Bug};
+
+    let cases: [(Bug, &str, fn()); 3] = [
+        (Bug::W04, "a failed flush is the last word", a_failed_flush_or_write_is_the_last_word),
+        (Bug::W05, "a failed flush is the last word", a_failed_flush_or_write_is_the_last_word),
+        (Bug::W16, "opening vouches for what it found", disk::opening_vouches_for_what_it_found),
+    ];
+    for (bug, name, test) in cases {
+        let caught = std::panic::catch_unwind(|| bug::with(bug, test)).is_err();
+        assert!(caught, "nobody noticed {}: {}", bug.id(), bug.title());
+        println!("planted {} | {name}", bug.id());
+    }
+}
+
 /// A device that stops before each flush until it is let go.
 fn gated() -> (Hook, mpsc::Receiver<Op>, mpsc::Sender<()>) {
     let (told, ops) = mpsc::channel();

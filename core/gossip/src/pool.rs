@@ -104,7 +104,13 @@ impl Pool {
         let name = me.name.clone();
         let slot = roster.find(&name).unwrap_or_else(|| {
             let member = Member::new(me, 1);
-            roster.insert(Record { member, state: State::Alive, since: now, pruned: false })
+            roster.insert(Record {
+                member,
+                state: State::Alive,
+                since: now,
+                going: false,
+                pruned: false,
+            })
         });
         let mut rng = Rng::stream(seed, "gossip");
         let awareness = Awareness::new(if config.lifeguard { config.awareness_max } else { 1 });
@@ -203,9 +209,12 @@ impl Pool {
         self.outputs.pop_front()
     }
 
-    /// Say something else about ourselves from now on.
+    /// Say something else about ourselves from now on. Nobody listens to those who have left.
     pub fn set_tags(&mut self, now: Instant, tags: impl Into<Tags>) {
         self.advance(now);
+        if self.leaving.is_gone() {
+            return;
+        }
         let tags = tags.into();
         let changed = self.roster.edit(self.me, |it| {
             let changed = it.member.tags != tags;

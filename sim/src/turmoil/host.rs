@@ -9,9 +9,9 @@ use tribune_api::plan::Context;
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_core::{Config, Node, Restored};
+use tribune_core::{Config, Node, Restored, View};
 use tribune_io::clock::Clock;
-use tribune_io::driver::{Driver, Parts};
+use tribune_io::driver::{Driver, Parts, Resolve};
 use tribune_io::http::{self, Api};
 use tribune_io::net::Net as _;
 use tribune_io::raft_log;
@@ -27,6 +27,19 @@ pub const HTTP_PORT: u16 = 8_500;
 
 /// Where they listen for each other.
 pub const RPC_PORT: u16 = 8_300;
+
+/// Where they gossip.
+const GOSSIP_PORT: u16 = 8_301;
+
+/// Nobody asks.
+#[derive(Debug)]
+struct NoDns;
+
+impl Resolve for NoDns {
+    fn resolve(&self, _: &View, _: Instant, _: &[u8], _: bool) -> Vec<u8> {
+        Vec::new()
+    }
+}
 
 /// What outlives a crash of a simulated agent, and what decides about it.
 #[derive(Clone, Debug)]
@@ -71,18 +84,25 @@ impl Host {
             checks: self.checks.clone(),
             net: self.net.clone(),
             rpc: Rpc::new(Preamble::new(config.id.into(), &config.datacenter), Limits::default()),
-            listeners: vec![self.net.listen(everywhere(RPC_PORT)).await?],
+            listeners: vec![
+                self.net.listen(everywhere(RPC_PORT)).await?,
+                self.net.listen(everywhere(GOSSIP_PORT)).await?,
+            ],
+            gossip: self.net.bind(everywhere(GOSSIP_PORT)).await?,
             seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
+            resolve: Arc::new(NoDns),
         };
         let node = Node::new(config, restored, seed, Instant::START);
-        let (driver, handle) = Driver::new(node, Clock::start(), parts);
+        let (driver, handle) = Driver::new(node.into(), Clock::start(), parts);
         let api = Arc::new(Api {
             node: handle,
             context,
             headers: Vec::new(),
             connections_per_client_max: 0,
+            forwards: None,
+            join_port: GOSSIP_PORT,
             date: false,
         });
         let listener = self.net.listen(everywhere(HTTP_PORT)).await?;
@@ -113,9 +133,9 @@ impl Host {
         Config {
             id,
             name: self.name.clone(),
-            address: self.name.clone(),
+            address: turmoil::lookup(self.name.as_str()).to_string(),
             server_port: RPC_PORT,
-            serf_lan_port: 8_301,
+            serf_lan_port: GOSSIP_PORT,
             serf_wan_port: 8_302,
             datacenter: "dc1".into(),
             version: "0.0.0".into(),
@@ -126,6 +146,7 @@ impl Host {
             bootstrap_expect: self.servers.len() as u64,
             join: self.servers.iter().filter(|_| 1 < self.servers.len()).map(address).collect(),
             autopilot: tribune_state::Autopilot::default(),
+            gossip: tribune_gossip::Config::lan("dc1"),
             raft,
             agent: tribune_agent::Config::new(&self.name, id, &self.name),
             hold_max: Duration::from_secs(7),

@@ -24,6 +24,7 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use bytes::Bytes;
 use tribune_base::time::Duration;
 use tribune_core::{Output, Wire};
 
@@ -105,6 +106,8 @@ pub(crate) struct World {
 pub(crate) enum Event {
     /// A message arrives.
     Deliver { from: usize, to: usize, sent: Moment, message: Box<Wire> },
+    /// A packet arrives.
+    Packet { from: usize, to: usize, packet: Bytes },
     /// A node's deadline has come.
     Timer { server: usize, generation: u64 },
     /// A log write is durable: this one, if it is not already.
@@ -183,7 +186,9 @@ impl World {
             return;
         }
         match event {
-            Event::Deliver { .. } | Event::Request { .. } => self.arrive(event),
+            Event::Deliver { .. } | Event::Packet { .. } | Event::Request { .. } => {
+                self.arrive(event);
+            }
             Event::Timer { server, generation } => self.ring(server, generation),
             Event::Flushed { server, life, flush } => self.flushed(server, life, flush),
             Event::Done { server, life, done } => self.done(server, life, *done),
@@ -202,6 +207,7 @@ impl World {
     fn paused(&self, event: &Event) -> Option<usize> {
         let server = match event {
             Event::Deliver { to: server, .. }
+            | Event::Packet { to: server, .. }
             | Event::Timer { server, .. }
             | Event::Flushed { server, .. }
             | Event::Done { server, .. }

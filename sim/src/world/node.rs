@@ -1,8 +1,10 @@
 //! A server: a node, and what its shell does with what goes in and comes out.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tribune_agent::PersistedFile;
 use tribune_api::plan::Context;
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
@@ -101,6 +103,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         datacenter: "dc1".into(),
         context: Arc::new(Context::new("dc1", name)),
         autopilot: tribune_state::Autopilot::default(),
+        gossip: tribune_gossip::Config::lan("dc1"),
         version: "0.0.0".into(),
         revision: String::new(),
         build_date: String::new(),
@@ -128,6 +131,12 @@ pub(super) const fn server_id(number: usize) -> ServerId {
 
 fn address(number: usize) -> String {
     format!("10.0.0.{}:{PORT}", number + 1)
+}
+
+/// Where a server gossips.
+fn gossip_address(number: usize) -> SocketAddr {
+    let last = u8::try_from(number + 1).expect("a handful of servers");
+    SocketAddr::from(([10, 0, 0, last], 8_301))
 }
 
 /// Which server listens at an address.
@@ -292,6 +301,8 @@ impl World {
     fn perform(&mut self, n: usize, node: &mut Node, output: Output, shown: Shown, local: Instant) {
         if let Output::Send { to, message } = output {
             self.send(n, node, &to, message, shown, local);
+        } else if let Output::Packet { to, bytes } = output {
+            self.send_packet(n, &to.ip().to_string(), &bytes);
         } else if let Output::ForgetLog { through } = output {
             self.oracle.on_forget(n, through, &self.disks[n]);
             self.disks[n].forget(through);
@@ -338,6 +349,15 @@ impl World {
         self.heap.push(first, Event::Deliver { from: n, to, sent, message });
     }
 
+    /// A packet of the pool: it may be lost, late and doubled, like any packet.
+    fn send_packet(&mut self, n: usize, host: &str, packet: &Bytes) {
+        let Some(to) = number_at(host).filter(|it| *it < self.servers.len()) else { return };
+        let fate = self.net.fate(self.now, n, to, &self.plan.knobs);
+        for at in [fate.first, fate.again].into_iter().flatten() {
+            self.heap.push(at, Event::Packet { from: n, to, packet: packet.clone() });
+        }
+    }
+
     /// Messages and requests arrive. What arrives together shares a step, and a log batch.
     pub(super) fn arrive(&mut self, first: Event) {
         let Some(server) = self.admit(&first) else { return };
@@ -345,7 +365,9 @@ impl World {
         while let Some(next) = self.heap.peek_at(self.now) {
             let same = matches!(
                 next,
-                Event::Deliver { to, .. } | Event::Request { server: to, .. } if *to == server
+                Event::Deliver { to, .. }
+                | Event::Packet { to, .. }
+                | Event::Request { server: to, .. } if *to == server
             );
             if !same || BATCH_MAX <= events.len() {
                 break;
@@ -364,7 +386,7 @@ impl World {
 
     /// The server that something arrives at, if it does.
     fn admit(&mut self, event: &Event) -> Option<usize> {
-        if let Event::Deliver { from, to, .. } = event {
+        if let Event::Deliver { from, to, .. } | Event::Packet { from, to, .. } = event {
             let arrives = self.net.arrive(*from, *to);
             return (arrives && self.servers[*to].is_well()).then_some(*to);
         }
@@ -381,6 +403,9 @@ impl World {
     fn take_in(&mut self, n: usize, node: &mut Node, local: Instant, event: Event) {
         if let Event::Request { client, generation, .. } = event {
             return self.take_request(n, node, local, client, generation);
+        }
+        if let Event::Packet { from, packet, .. } = event {
+            return node.handle(local, Input::Packet { from: gossip_address(from), packet });
         }
         let Event::Deliver { from, sent, message, .. } = event else { return };
         if let Wire::Raft(message) = &*message {

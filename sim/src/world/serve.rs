@@ -66,6 +66,8 @@ impl World {
             Output::Save { seq, writes } => (Done::Saved { seq, writes }, self.plan.knobs.disk_max),
             Output::Persist(_)
             | Output::Send { .. }
+            | Output::Packet { .. }
+            | Output::Resolve { .. }
             | Output::ForgetLog { .. }
             | Output::StopCheck { .. }
             | Output::Recovered
@@ -179,7 +181,11 @@ impl World {
                 }
             }
             Plan::Answer(response) => return self.respond(client, generation, response),
-            Plan::Agent(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote { .. } => {
+            Plan::Agent(_)
+            | Plan::Pool(_)
+            | Plan::Status(_)
+            | Plan::Operator(_)
+            | Plan::Remote { .. } => {
                 unreachable!("no client asks for such a thing")
             }
         };
@@ -252,7 +258,9 @@ impl World {
                     }
                 }
                 let ids = serve.ids.clone();
-                self.step(n, |_, node, local| node.handle(local, Input::Served(ids)));
+                self.step(n, |_, node, local| {
+                    node.handle(local, Input::Served { ids, response: None });
+                });
             }
         }
     }

@@ -58,6 +58,8 @@ pub struct Knobs {
     pub disk_max: Duration,
     /// Log writes that take fifty times as long, out of a thousand.
     pub disk_tail: u64,
+    /// How long an answer may be in the making.
+    pub render_max: Duration,
     /// How fast each server's clock goes, in thousandths.
     pub rates: Vec<u64>,
     /// Whether the clocks differ by more than leases allow for: then only reads that ask a quorum
@@ -208,7 +210,10 @@ impl Plan {
         let rng = &mut Rng::stream(seed, "plan items");
         let length = Duration::from_secs(pick(rng, &[8, 12, 20, 60]));
         let heal_at = Moment::default() + length;
-        let knobs = Knobs::draw(rng, servers);
+        let mut knobs = Knobs::draw(rng, servers);
+        // Long enough for something to happen meanwhile.
+        let renders = &mut Rng::stream(seed, "renders");
+        knobs.render_max = millis(renders, &[2, 2, 30]);
         let mut items = Vec::new();
         draw_network(rng, servers, heal_at, &mut items);
         draw_process(rng, servers, heal_at, &mut items);
@@ -248,6 +253,7 @@ impl Knobs {
             quantum: Duration::from_nanos(1),
             disk_max: Duration::from_millis(2),
             disk_tail: 0,
+            render_max: Duration::from_millis(2),
             rates: vec![1_000; servers],
             beyond_drift: false,
             through_bytes: false,
@@ -270,6 +276,7 @@ impl Knobs {
             quantum: pick(rng, &[Duration::from_nanos(1), millis(1), millis(10)]),
             disk_max: pick(rng, &[millis(1), millis(5), millis(30), millis(200)]),
             disk_tail: pick(rng, &[0, 0, 20]),
+            render_max: millis(2),
             rates,
             beyond_drift,
             through_bytes: rng.chance(1, 8),

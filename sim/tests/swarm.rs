@@ -10,8 +10,7 @@ use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::Swarm;
 use tribune_sim::world;
 
-/// As many seeds as are clean: the first open one is 1,137 (RI-15), and `sim swarm` finds about one
-/// in some thousands beyond. `SIM_SEEDS` says how many otherwise.
+/// `SIM_SEEDS` says how many otherwise.
 #[test]
 fn no_seed_breaks_an_invariant() {
     let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000);

@@ -32,6 +32,7 @@ use tribune_core::{Node, Shown};
 use tribune_raft::{Message, Persist, Role};
 
 use crate::moment::{Clock, Moment};
+use crate::plan::Knobs;
 use crate::world::disk::Disk;
 
 pub(crate) use self::kv::base64;
@@ -119,14 +120,14 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// Oracles that have seen nothing yet of these servers. `drifts`, if their clocks differ by
-    /// more than leases allow for.
-    pub(crate) fn new(servers: usize, drifts: bool) -> Self {
+    /// Oracles that have seen nothing yet of these servers.
+    pub(crate) fn new(servers: usize, knobs: &Knobs) -> Self {
+        let drifts = knobs.beyond_drift;
         Self {
             report: Report::default(),
             truth: Truth::default(),
             kv: kv::Kv::new(drifts),
-            wakeup: wakeup::Wakeup::default(),
+            wakeup: wakeup::Wakeup::new(knobs.render_max),
             liveness: Liveness::default(),
             election: election::Election::default(),
             matching: matching::Matching::new(servers),

@@ -12,9 +12,11 @@ use crate::moment::Moment;
 use crate::workload::Action;
 
 /// Everybody who waits for a change.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wakeup {
     blocked: Vec<Blocked>,
+    /// How long an answer may be in the making.
+    slack: Duration,
 }
 
 /// Somebody who waits for a change.
@@ -40,6 +42,12 @@ pub(crate) struct Blocked {
 }
 
 impl Wakeup {
+    /// `render_max` is how long a rendering may take. The one that is under way when something
+    /// changes may come to nothing, and the next one tells of it.
+    pub(crate) fn new(render_max: Duration) -> Self {
+        Self { blocked: Vec::new(), slack: SLACK + render_max * 2 }
+    }
+
     pub(crate) fn on_block(&mut self, blocked: Blocked) {
         self.blocked.push(blocked);
     }
@@ -101,19 +109,20 @@ impl Wakeup {
         let Some(found) = found else { return };
         let it = self.blocked.swap_remove(found);
         let now = report.now;
-        let late = it.due.is_some_and(|due| due + SLACK < now);
+        let late = it.due.is_some_and(|due| due + self.slack < now);
         report.require(it.excused || it.parked.is_none() || !late, "BQ-1", || {
             format!("{it:?} was due long before {now}")
         });
         let early = index.is_some_and(|index| index <= it.index) && local < it.patience.0;
         report.require(!early, "BQ-3", || format!("{it:?} was woken for nothing at {local:?}"));
         // Patience may end while it waits for a leader: then as soon as it need not.
-        let forgotten = it.parked.is_some_and(|since| it.patience.1.max(since + SLACK) < local);
+        let forgotten =
+            it.parked.is_some_and(|since| it.patience.1.max(since + self.slack) < local);
         report.require(it.excused || !forgotten, "BQ-4", || {
             format!("{it:?} still waits at {local:?}")
         });
     }
 }
 
-/// How long an answer may be in the making.
-pub(crate) const SLACK: Duration = Duration::from_millis(25);
+/// What else may delay an answer.
+const SLACK: Duration = Duration::from_millis(25);

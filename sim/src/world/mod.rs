@@ -147,7 +147,7 @@ impl World {
             servers: (0..servers).map(|it| Server::new(it, plan)).collect(),
             disks: (0..servers).map(|_| node::first_disk(servers)).collect(),
             clients: scripts.into_iter().map(Client::new).collect(),
-            oracle: Oracle::new(servers, plan.knobs.beyond_drift),
+            oracle: Oracle::new(servers, &plan.knobs),
             trace: Trace::new(keep),
             core: Vec::new(),
             crashes: 0,

@@ -45,7 +45,7 @@ impl World {
             Output::Reply { id, response } => return self.reply(n, local, id, &response),
             Output::Serve(serve) => {
                 let view = self.servers[n].view(node);
-                (Done::Rendered { view, at: local, serve }, RENDER_MAX)
+                (Done::Rendered { view, at: local, serve }, self.plan.knobs.render_max)
             }
             Output::SaveSnapshot { meta, snapshot } => {
                 self.oracle.on_snapshot(n, &meta, &snapshot);
@@ -62,7 +62,7 @@ impl World {
             Output::InstallSnapshot(meta) => {
                 (Done::SnapshotInstalled { meta }, self.plan.knobs.disk_max * 4)
             }
-            Output::RunCheck { run, .. } => (Done::Checked { run }, RENDER_MAX),
+            Output::RunCheck { run, .. } => (Done::Checked { run }, CHECK_MAX),
             Output::Save { seq, writes } => (Done::Saved { seq, writes }, self.plan.knobs.disk_max),
             Output::Persist(_)
             | Output::Send { .. }
@@ -206,13 +206,14 @@ impl World {
             return;
         }
         let until = local + read.wait;
+        let late = TIMER_SLACK + self.plan.knobs.render_max * 2;
         self.oracle.wakeup.on_block(Blocked {
             client,
             server: n,
             id: RequestId(self.servers[n].next_request),
             action: pending.asked.action,
             index: read.min_index,
-            patience: (until, until + read.wait / 16 + TIMER_SLACK),
+            patience: (until, until + read.wait / 16 + late),
             parked: None,
             due: None,
             excused: false,
@@ -408,10 +409,10 @@ fn shown(action: Action, response: &Response) -> Option<String> {
     Some(rest.split('"').next()?.to_owned())
 }
 
-/// How long a rendering may take.
-const RENDER_MAX: Duration = Duration::from_millis(2);
+/// How long a health check may take.
+const CHECK_MAX: Duration = Duration::from_millis(2);
 
-/// What a timer may be late, and a rendering take.
+/// What a timer may be late.
 const TIMER_SLACK: Duration = Duration::from_millis(100);
 
 /// What decisions are about.

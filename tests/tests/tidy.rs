@@ -23,10 +23,10 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["agent", "base", "raft", "state"],
         &["bytes", "percent-encoding", "regex", "serde", "serde_json", "thiserror"],
     ),
-    ("core", &["agent", "api", "base", "raft", "state"], &["bytes", "thiserror"]),
+    ("core", &["agent", "api", "base", "gossip", "raft", "state"], &["bytes", "thiserror"]),
     (
         "io",
-        &["agent", "api", "base", "core", "raft", "state", "wal"],
+        &["agent", "api", "base", "core", "gossip", "raft", "state", "wal"],
         &[
             "aes-gcm",
             "arc-swap",
@@ -61,7 +61,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "server",
-        &["agent", "api", "base", "core", "io", "raft", "state", "wal"],
+        &["agent", "api", "base", "core", "gossip", "io", "raft", "state", "wal"],
         &[
             "bytes",
             "clap",

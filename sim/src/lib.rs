@@ -7,6 +7,8 @@
 //! * [`turmoil`] is level B: the production driver, HTTP edge and log format under turmoil, crashed
 //!   and restarted on simulated disks, and seen through real HTTP clients.
 //!
+//! Beside them, [`pool`] has gossip alone, up to tens of thousands of members.
+//!
 //! # Where to start reading
 //!
 //! [`plan`]: a seed becomes a list of what goes wrong. [`world::run`] plays it. `sim --help` says
@@ -27,6 +29,7 @@ pub mod linearize;
 pub mod moment;
 pub mod oracle;
 pub mod plan;
+pub mod pool;
 pub mod register;
 pub mod shrink;
 pub mod swarm;

@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "sim",
-        &["agent", "api", "base", "core", "io", "raft", "state", "wal"],
+        &["agent", "api", "base", "core", "gossip", "io", "raft", "state", "wal"],
         &[
             "bytes",
             "clap",

@@ -70,14 +70,16 @@ impl Pool {
             }
             return;
         };
-        if ltime <= self.roster.get(slot).member.status_ltime {
-            return;
-        }
+        let known = self.roster.get(slot).member.status_ltime;
         if slot == self.me {
-            if !self.leaving.has_begun() {
-                // Not that we know of.
+            // Not that we know of. Even if it is only as new as what we said: others may have heard
+            // it first.
+            if known <= ltime && !self.leaving.has_begun() {
                 self.declare_presence();
             }
+            return;
+        }
+        if ltime <= known {
             return;
         }
         let before = self.roster.edit(slot, |it| {

@@ -42,6 +42,12 @@ impl<E> Heap<E> {
         Some((at, event))
     }
 
+    /// The next event, if it happens until `end`.
+    pub(crate) fn pop_until(&mut self, end: Moment) -> Option<(Moment, E)> {
+        let Reverse((at, ..)) = self.keys.peek()?;
+        if *at <= end { self.pop() } else { None }
+    }
+
     /// The next event, if it happens at `at`.
     pub(crate) fn peek_at(&self, at: Moment) -> Option<&E> {
         let Reverse((next, _, slot)) = self.keys.peek()?;

@@ -15,7 +15,7 @@
 
 pub(crate) mod disk;
 mod fault;
-mod heap;
+pub(crate) mod heap;
 mod net;
 mod node;
 mod serve;

@@ -142,6 +142,11 @@ impl Oracle {
         self.truths[host].leaving = true;
     }
 
+    /// Whether it has been asked to.
+    pub fn is_leaving(&self, host: usize) -> bool {
+        self.truths[host].leaving
+    }
+
     /// Somebody else has said that it has left.
     pub fn forced(&mut self, name: &str) {
         if let Some(host) = self.by_name.get(name) {

@@ -31,8 +31,6 @@ struct World {
     count: usize,
     /// Nothing happens that could make anybody take the living for dead.
     calm: bool,
-    /// Whoever still has to come in.
-    outside: Vec<usize>,
     serial: u64,
 }
 
@@ -68,7 +66,7 @@ impl World {
             misrouting: 0,
         };
         let count = 3 + network.rng().below(8) as usize;
-        Self { network, count, calm, outside: Vec::new(), serial: 0 }
+        Self { network, count, calm, serial: 0 }
     }
 
     /// Members of the datacenter come in one after the other, or have been there all the time; and
@@ -79,10 +77,7 @@ impl World {
         let roster: Roster = (0..self.count).map(identity).collect();
         for number in 0..self.count {
             let roster = if known { roster.clone() } else { Roster::default() };
-            let host = self.network.add(config.clone(), identity(number), roster);
-            if !known && host != 0 {
-                self.outside.push(host);
-            }
+            self.network.add(config.clone(), identity(number), roster);
         }
         if self.below(2) == 0 {
             let wan = Config { reconnect_interval: config.reconnect_interval, ..Config::wan() };
@@ -101,17 +96,16 @@ impl World {
         self.bring_in();
     }
 
-    /// As `retry_join` does: those who are not in yet try again.
+    /// As `retry_join` does: whoever is alone tries to come in.
     fn bring_in(&mut self) {
-        for host in std::mem::take(&mut self.outside) {
-            let Some(pool) = &self.network.hosts[host].pool else { continue };
-            if 1 < pool.live() {
+        for host in 0..self.count {
+            let alone = self.network.hosts[host].pool.as_ref().is_some_and(|it| it.live() == 1);
+            if !alone || self.network.oracle.is_leaving(host) {
                 continue;
             }
             let by = self.below(self.count as u64) as usize;
             let addrs = [self.network.hosts[0].identity.addr, self.network.hosts[by].identity.addr];
             self.network.with(host, |pool, now| pool.join(now, addrs));
-            self.outside.push(host);
         }
     }
 
@@ -157,7 +151,6 @@ impl World {
             }
         } else {
             self.network.restart(host);
-            self.outside.push(host);
         }
     }
 
@@ -233,6 +226,7 @@ impl World {
     }
 
     fn finish(self, healed: Duration) -> Outcome {
+        if std::env::var("SEED").is_ok() { for (h, p) in self.network.up() { eprintln!("{h} {:?}", p.ltimes()); for m in p.members() { eprintln!("   {} {:?} inc {} lt {} suspect {}", m.name, m.status, m.incarnation, m.status_ltime, p.is_suspect(&m.name)); } } }
         let Self { network, .. } = self;
         let mut hash = network.events();
         for (_, pool) in network.up() {

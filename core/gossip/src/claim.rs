@@ -344,7 +344,14 @@ impl Pool {
 
     /// Somebody doubts that we are alive.
     fn refute(&mut self, incarnation: u64) {
-        if self.leaving.is_gone() || incarnation < self.local().incarnation {
+        if self.leaving.is_gone() {
+            return;
+        }
+        if incarnation < self.local().incarnation {
+            // That was refuted, but whoever says so has not heard it.
+            if !self.broadcasts.contains(Subject::member(&self.name)) {
+                self.tell_alive();
+            }
             return;
         }
         self.counters.refuted += 1;
@@ -354,6 +361,9 @@ impl Pool {
 
     /// Say something of ourselves that is newer than `incarnation`.
     pub(crate) fn assert_alive(&mut self, incarnation: u64) {
+        if self.leaving.is_gone() {
+            return;
+        }
         self.roster.edit(self.me, |it| {
             let newest = it.member.incarnation.max(incarnation);
             it.member.incarnation = if bug!(G01) { it.member.incarnation } else { newest + 1 };

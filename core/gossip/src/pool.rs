@@ -203,9 +203,12 @@ impl Pool {
         self.outputs.pop_front()
     }
 
-    /// Say something else about ourselves from now on.
+    /// Say something else about ourselves from now on. Nobody listens to those who have left.
     pub fn set_tags(&mut self, now: Instant, tags: impl Into<Tags>) {
         self.advance(now);
+        if self.leaving.is_gone() {
+            return;
+        }
         let tags = tags.into();
         let changed = self.roster.edit(self.me, |it| {
             let changed = it.member.tags != tags;

@@ -101,11 +101,11 @@ impl Pool {
         let ping = Message::Ping { seq, target };
         if record.state == State::Suspect && self.config.lifeguard {
             // Whoever is suspect hears of it from us, and need not wait for others to tell it
-            // (Lifeguard, section 3.C).
+            // (Lifeguard, section 3.C); and before it answers, so that its answer can refute it.
             let (name, from) = (Text::from(&*record.member.name), Text::from(&*self.name));
             let incarnation = record.member.incarnation;
             let suspect = Message::Suspect(Accusation { incarnation, name, from });
-            self.send(addr, &[ping, suspect]);
+            self.send(addr, &[suspect, ping]);
         } else {
             self.send(addr, &[ping]);
         }

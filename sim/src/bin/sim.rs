@@ -15,6 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tribune_sim::bugs;
 use tribune_sim::chart;
 use tribune_sim::plan::Plan;
+use tribune_sim::pool;
+use tribune_sim::pool::measure::{self, Setting};
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
 use tribune_sim::turmoil::cluster::{SCENARIOS, Scenario};
@@ -105,6 +107,9 @@ enum What {
         #[arg(long)]
         write: Option<PathBuf>,
     },
+    /// Measure pools of gossiping members: how soon they notice, how often they are wrong, and how
+    /// loud they are.
+    Gossip(GossipArguments),
     /// Run seeds in two processes each: they must agree on everything.
     Meta {
         /// How many.
@@ -114,6 +119,37 @@ enum What {
         #[arg(long)]
         print: bool,
     },
+}
+
+#[derive(clap::Args)]
+struct GossipArguments {
+    /// How many members; several, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    nodes: Vec<usize>,
+    /// How many of a thousand packets are lost.
+    #[arg(long, default_value_t = 0)]
+    loss: u64,
+    /// How many members stall again and again.
+    #[arg(long, default_value_t = 0)]
+    slow: usize,
+    /// Members do not watch their own health.
+    #[arg(long)]
+    no_lifeguard: bool,
+    /// How many seeds.
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    /// How many members crash in each.
+    #[arg(long, default_value_t = 3)]
+    crashes: usize,
+    /// For how many seconds nothing crashes before.
+    #[arg(long, default_value_t = 60)]
+    quiet: u64,
+    /// Everything that the project's page shows: write it into this file, and a plot beside it.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Draw the faults of small pools from so many seeds instead, and look for violations.
+    #[arg(long)]
+    swarm: Option<u64>,
 }
 
 #[derive(clap::Args)]
@@ -176,6 +212,7 @@ fn main() -> ExitCode {
         What::Replay { file, tail, html } => replay(&file, tail, html),
         What::Bugs { only, seeds, write } => bugs(only.as_deref(), seeds, write),
         What::Meta { seeds, print } => meta(seeds, print),
+        What::Gossip(arguments) => gossip(&arguments),
     }
 }
 
@@ -259,6 +296,76 @@ fn swarm_of_shells(scenario: &str, seeds: u64, first: u64) -> ExitCode {
         simulated / real
     );
     ExitCode::SUCCESS
+}
+
+fn gossip(arguments: &GossipArguments) -> ExitCode {
+    if let Some(seeds) = arguments.swarm {
+        return gossip_swarm(seeds);
+    }
+    let settings = match &arguments.write {
+        Some(_) => measure::settings(),
+        None => {
+            let GossipArguments { loss, slow, seeds, crashes, no_lifeguard, .. } = *arguments;
+            let quiet = tribune_base::time::Duration::from_secs(arguments.quiet);
+            let lifeguard = !no_lifeguard;
+            let nodes = arguments.nodes.iter();
+            nodes
+                .map(|nodes| Setting {
+                    nodes: *nodes,
+                    loss,
+                    slow,
+                    lifeguard,
+                    quiet,
+                    crashes,
+                    seeds,
+                })
+                .collect()
+        }
+    };
+    let bar = bar(settings.len() as u64);
+    let mut rows = Vec::new();
+    for setting in settings {
+        bar.set_message(format!("{} members", setting.nodes));
+        rows.push((setting, setting.run()));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{}", measure::table(&rows));
+    let Some(file) = &arguments.write else { return ExitCode::SUCCESS };
+    let plot = file.with_extension("svg");
+    let pages = [(file, measure::page(&rows)), (&plot, measure::plot(&rows))];
+    for (file, text) in pages {
+        if let Err(error) = fs::write(file, text) {
+            eprintln!("{}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn gossip_swarm(seeds: u64) -> ExitCode {
+    let (start, bar) = (Instant::now(), bar(seeds));
+    let (mut failed, mut simulated, mut healed) = (0, 0.0, Vec::new());
+    for seed in 0..seeds {
+        let outcome = pool::swarm::run(seed);
+        bar.inc(1);
+        simulated += outcome.simulated.as_secs_f64();
+        healed.push(outcome.healed);
+        if let Some(it) = outcome.violation {
+            failed += 1;
+            eprintln!("seed {seed}: {} at {:?}: {}", it.id, it.at.since_start(), it.text);
+        }
+    }
+    bar.finish_and_clear();
+    let real = start.elapsed().as_secs_f64();
+    println!(
+        "{seeds} seeds, {failed} failed: {simulated:.0} simulated seconds in {real:.1}, {:.0} a \
+         second; healed within {:.0} s, half of them within {:.0}",
+        simulated / real,
+        measure::worst(&healed),
+        measure::median(&healed),
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn shrink(plan: &Plan, runs: u32, out: Option<PathBuf>) -> ExitCode {

@@ -23,8 +23,8 @@ pub struct Setting {
     pub quiet: Duration,
     /// How many members crash after that, one after the other.
     pub crashes: usize,
-    /// Decides everything else.
-    pub seed: u64,
+    /// How many seeds.
+    pub seeds: u64,
 }
 
 /// What it came to.
@@ -59,11 +59,18 @@ pub struct Measured {
 }
 
 impl Setting {
-    /// Measure.
+    /// Measure with each seed.
     pub fn run(&self) -> Measured {
+        let mut measured = self.run_seed(0);
+        (1..self.seeds).for_each(|seed| measured.add(self.run_seed(seed)));
+        measured
+    }
+
+    /// Measure.
+    pub fn run_seed(&self, seed: u64) -> Measured {
         let start = thread_time();
         let config = Config { lifeguard: self.lifeguard, ..Config::lan("dc1") };
-        let mut network = Network::formed(self.seed, &config, self.nodes);
+        let mut network = Network::formed(seed, &config, self.nodes);
         network.weather.loss = self.loss;
         for host in 0..self.slow {
             // Spread over the pool: whoever is next to whom in a list must not matter.
@@ -193,12 +200,105 @@ pub fn formulas(nodes: usize) -> (f64, f64, f64) {
     (min, max, probe + config.probe_interval.as_secs_f64() + min + gossip)
 }
 
+/// What the project's page shows.
+pub fn settings() -> Vec<Setting> {
+    let quiet = Duration::from_secs(60);
+    let usual =
+        Setting { nodes: 0, loss: 0, slow: 0, lifeguard: true, quiet, crashes: 5, seeds: 4 };
+    let large = Setting { nodes: 10_000, crashes: 2, seeds: 1, ..usual };
+    let slow = Setting {
+        nodes: 1_000,
+        slow: 10,
+        quiet: Duration::from_secs(300),
+        crashes: 3,
+        seeds: 2,
+        ..usual
+    };
+    let mut settings: Vec<_> = [10, 100, 1_000].map(|nodes| Setting { nodes, ..usual }).into();
+    settings.push(large);
+    settings.extend([10, 100, 1_000].map(|nodes| Setting { nodes, loss: 50, ..usual }));
+    settings.push(Setting { loss: 50, ..large });
+    settings.extend([slow, Setting { lifeguard: false, ..slow }]);
+    settings
+}
+
+/// The project's page.
+pub fn page(rows: &[(Setting, Measured)]) -> String {
+    let mut text = "# Gossip, measured\n\n".to_owned();
+    text.push_str(
+        "Written by `sim gossip --write sim/gossip.md`. Members are the real state machine with \
+         the preset for a datacenter; the network between them is simulated: half a millisecond \
+         to one each way, and what is lost is lost without a word. Times are those of the middle \
+         run unless it says otherwise. The formulas are memberlist's: how long a suspect has at \
+         least and at most, and the sum of the usual time until somebody probes, its patience, the \
+         shorter time of a suspect, and a few rounds of gossip. False deaths are counted once by \
+         each member that believes in them. Packets and bytes are those that a member sends while \
+         nobody crashes; the last column is simulated time over time on one processor.\n\n",
+    );
+    text.push_str(&table(rows));
+    text.push_str("\n![Time until all know of a crash](gossip.svg)\n");
+    text
+}
+
+/// Measurements as a picture: when all know of a crash, by the size of the pool.
+pub fn plot(rows: &[(Setting, Measured)]) -> String {
+    const WIDTH: f64 = 640.0;
+    const HEIGHT: f64 = 360.0;
+    let x = |nodes: usize| 60.0 + (nodes as f64).log10() / 4.5 * (WIDTH - 80.0);
+    let y = |seconds: f64| HEIGHT - 40.0 - seconds / 30.0 * (HEIGHT - 80.0);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"60\" y=\"20\">Seconds from a crash until all know, by members</text>\n"
+    );
+    for seconds in [0, 5, 10, 15, 20, 25, 30] {
+        let at = y(f64::from(seconds));
+        let right = WIDTH - 20.0;
+        let _ = writeln!(
+            svg,
+            "<path d=\"M60 {at:.0}H{right}\" stroke=\"#ddd\"/><text x=\"30\" y=\"{at:.0}\">{seconds}</text>"
+        );
+    }
+    let quiet = |loss| {
+        let of = move |(it, _): &&(Setting, Measured)| it.loss == loss && it.slow == 0;
+        rows.iter().filter(of)
+    };
+    let series: [(&str, &str, Vec<(usize, f64)>); 3] = [
+        ("#888", "formula", quiet(0).map(|(it, _)| (it.nodes, formulas(it.nodes).2)).collect()),
+        ("#06c", "no loss", quiet(0).map(|(it, m)| (it.nodes, median(&m.all))).collect()),
+        ("#c30", "5 % loss", quiet(50).map(|(it, m)| (it.nodes, median(&m.all))).collect()),
+    ];
+    for (n, (colour, name, points)) in series.iter().enumerate() {
+        let line: Vec<_> =
+            points.iter().map(|(nodes, it)| format!("{:.0},{:.0}", x(*nodes), y(*it))).collect();
+        let legend = 40 + 16 * n;
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\
+             <text x=\"70\" y=\"{legend}\" fill=\"{colour}\">{name}</text>",
+            line.join(" ")
+        );
+        for (nodes, it) in points {
+            let (x, y) = (x(*nodes), y(*it));
+            let _ =
+                writeln!(svg, "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"3\" fill=\"{colour}\"/>");
+        }
+    }
+    for (nodes, _) in quiet(0).map(|(it, m)| (it.nodes, m)) {
+        let _ = writeln!(svg, "<text x=\"{:.0}\" y=\"{}\">{nodes}</text>", x(nodes), HEIGHT - 20.0);
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
 /// Measurements as a table for people.
 pub fn table(rows: &[(Setting, Measured)]) -> String {
-    let mut text = "| members | loss | slow | Lifeguard | suspicion, formula | all know, formula | \
+    let mut text =
+        "| members | loss | slow | Lifeguard | suspicion, formula | all know, formula | \
         first knows | all know | worst | false deaths | of slow ones | node-hours | \
         packets | bytes | stream bytes | event to all | speed |\n"
-        .to_owned();
+            .to_owned();
     text.push_str("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: ");
     text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (setting, it) in rows {
@@ -239,8 +339,7 @@ fn total(network: &Network) -> Counters {
 }
 
 /// A machine that is starved: it stalls for up to twelve seconds, and works for up to four.
-const SLOW: Slow =
-    Slow { stall_max: Duration::from_secs(12), gap_max: Duration::from_secs(4) };
+const SLOW: Slow = Slow { stall_max: Duration::from_secs(12), gap_max: Duration::from_secs(4) };
 const WARM_UP: Duration = Duration::from_secs(10);
 const SPREAD_MAX: Duration = Duration::from_secs(60);
 const DETECT_MAX: Duration = Duration::from_secs(300);

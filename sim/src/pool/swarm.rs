@@ -226,7 +226,6 @@ impl World {
     }
 
     fn finish(self, healed: Duration) -> Outcome {
-        if std::env::var("SEED").is_ok() { for (h, p) in self.network.up() { eprintln!("{h} {:?}", p.ltimes()); for m in p.members() { eprintln!("   {} {:?} inc {} lt {} suspect {}", m.name, m.status, m.incarnation, m.status_ltime, p.is_suspect(&m.name)); } } }
         let Self { network, .. } = self;
         let mut hash = network.events();
         for (_, pool) in network.up() {

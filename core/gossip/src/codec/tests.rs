@@ -20,14 +20,16 @@ fn ltime() -> impl Strategy<Value = LTime> {
 
 fn position() -> impl Strategy<Value = Coordinate> {
     let number = || (-100.0..100.0_f32).prop_map(f64::from);
-    (prop::array::uniform8(number()), number(), number(), number()).prop_map(
-        |(vec, error, adjustment, height)| Coordinate { vec, error, adjustment, height },
-    )
+    (prop::array::uniform8(number()), number(), number(), number())
+        .prop_map(|(vec, error, adjustment, height)| Coordinate { vec, error, adjustment, height })
 }
 
 fn accusation() -> impl Strategy<Value = Accusation> {
-    (0..COUNTER_MAX, text(), text())
-        .prop_map(|(incarnation, name, from)| Accusation { incarnation, name, from })
+    (0..COUNTER_MAX, text(), text()).prop_map(|(incarnation, name, from)| Accusation {
+        incarnation,
+        name,
+        from,
+    })
 }
 
 fn alive() -> impl Strategy<Value = Alive> {
@@ -69,14 +71,21 @@ fn message() -> impl Strategy<Value = Message> {
         accusation().prop_map(Message::Suspect),
         accusation().prop_map(Message::Dead),
         (ltime(), text()).prop_map(|(ltime, name)| Message::Join { ltime, name }),
-        (ltime(), text(), any::<bool>())
-            .prop_map(|(ltime, name, prune)| Message::Leave { ltime, name, prune }),
+        (ltime(), text(), any::<bool>()).prop_map(|(ltime, name, prune)| Message::Leave {
+            ltime,
+            name,
+            prune
+        }),
         (ltime(), text(), bytes(), any::<bool>()).prop_map(|(ltime, name, payload, coalesce)| {
             Message::Event(Event { ltime, name, payload, coalesce })
         }),
         query().prop_map(Message::Query),
-        (ltime(), seq(), text(), bytes())
-            .prop_map(|(ltime, id, from, payload)| Message::Answer { ltime, id, from, payload }),
+        (ltime(), seq(), text(), bytes()).prop_map(|(ltime, id, from, payload)| Message::Answer {
+            ltime,
+            id,
+            from,
+            payload
+        }),
         (addr(), bytes()).prop_map(|(to, packet)| Message::Relay { to, packet }),
     ]
 }

@@ -27,3 +27,98 @@ fn the_seed_decides() {
         assert_eq!((a.hash, a.simulated), (b.hash, b.simulated), "seed {seed}");
     }
 }
+
+/// Each mistake of the catalogue that pools can show is found by one of these.
+#[cfg(feature = "planted-bugs")]
+mod planted {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use tribune_base::bug::{self, Bug, Standing};
+    use tribune_base::time::Duration;
+    use tribune_gossip::{Config, Roster, Status};
+    use tribune_sim::pool::{Network, identity, swarm};
+
+    /// Found where a machine is looked at from close by.
+    const ELSEWHERE: &[Bug] = &[
+        // `tribune-gossip`, `tests/machine.rs` and the tests of `suspicion`.
+        Bug::G05,
+        Bug::G07,
+    ];
+
+    #[test]
+    fn planted_bugs_are_caught() {
+        let ours = |it: &&Bug| it.id().starts_with('G') && it.standing() == Standing::Planted;
+        let mut missed = Vec::new();
+        for planted in Bug::ALL.iter().filter(ours).filter(|it| !ELSEWHERE.contains(it)) {
+            match bug::with(*planted, find) {
+                Some(found) => eprintln!("{:4} {found:40} {}", planted.id(), planted.title()),
+                None => missed.push(planted.id()),
+            }
+        }
+        assert!(missed.is_empty(), "nobody noticed: {missed:?}");
+        assert_eq!(find_in(10), None, "and without any of them there is nothing to find");
+    }
+
+    fn find() -> Option<String> {
+        find_in(150)
+    }
+
+    fn find_in(seeds: u64) -> Option<String> {
+        let scenario = [
+            ("detection", detection as fn() -> bool),
+            ("dissemination", dissemination),
+            ("conflict", conflict),
+        ];
+        let of = |(name, wrong): &(&str, fn() -> bool)| wrong().then(|| (*name).to_owned());
+        scenario.iter().find_map(of).or_else(|| {
+            (0..seeds).find_map(|seed| {
+                swarm::run(seed).violation.map(|it| format!("{} at seed {seed}", it.id))
+            })
+        })
+    }
+
+    /// GO-1: somebody probes whoever has crashed soon, because members do not probe in step.
+    fn detection() -> bool {
+        let mut suspected = Vec::new();
+        for seed in 0..6 {
+            let mut network = Network::formed(seed, &Config::lan("dc1"), 60);
+            network.run(Duration::from_millis(2_500));
+            let victim = 10 + seed as usize * 8;
+            network.crash(victim);
+            let (at, name) = (network.now(), identity(victim).name);
+            let end = at + Duration::from_secs(90);
+            network.run_until(end, |it| it.up().any(|(_, it)| it.is_suspect(&name)));
+            suspected.push(network.now().since(at).as_secs_f64());
+        }
+        6.0 < suspected.iter().sum::<f64>() / suspected.len() as f64
+    }
+
+    /// GO-2: within a few rounds of gossip all have seen an event.
+    fn dissemination() -> bool {
+        let mut network = Network::formed(1, &Config::lan("dc1"), 60);
+        network.run(Duration::from_secs(1));
+        network.with(7, |pool, now| pool.fire(now, "news", Bytes::new(), false).unwrap());
+        let end = network.now() + Duration::from_secs(4);
+        !network.run_until(end, |it| it.oracle.events.values().any(|it| it.len() == 60))
+    }
+
+    /// A name stays with its owner while that lives.
+    fn conflict() -> bool {
+        let config = Config::lan("dc1");
+        let mut network = Network::formed(1, &config, 3);
+        let mut second = identity(3);
+        second.name = identity(1).name;
+        let second = network.add(config, second, Roster::default());
+        let addr = identity(0).addr;
+        network.with(second, |pool, now| pool.join(now, [addr]));
+        network.run(Duration::from_secs(5));
+        let owner = network.hosts[0].pool.as_ref().unwrap().member(&identity(1).name).cloned();
+        let owner = owner.unwrap();
+        let told: BTreeMap<_, _> = network.oracle.joined.iter().cloned().collect();
+        owner.addr != identity(1).addr
+            || owner.status != Status::Alive
+            || network.oracle.conflicts.is_empty()
+            || told[&second].is_ok()
+    }
+}

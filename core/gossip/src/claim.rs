@@ -142,14 +142,12 @@ impl Pool {
     fn welcome(&mut self, identity: Identity, incarnation: u64) {
         let rumour = self.rumours.remove(&identity.name);
         let mut member = Member::new(identity, incarnation);
-        if let Some((ltime, intent)) = rumour.and_then(|it| it.intent) {
-            member.status_ltime = ltime;
-            if intent != Intent::Stay {
-                member.status = Status::Leaving;
-            }
-        }
-        let pruned = rumour.and_then(|it| it.intent).is_some_and(|(_, it)| it == Intent::Vanish);
-        let record = Record { member, state: State::Alive, since: self.now, pruned };
+        let (ltime, intent) = rumour.and_then(|it| it.intent).unwrap_or((LTime(0), Intent::Stay));
+        member.status_ltime = ltime;
+        let (going, pruned) = (intent != Intent::Stay, intent == Intent::Vanish);
+        let (state, since) = (State::Alive, self.now);
+        let mut record = Record { member, state, since, going, pruned };
+        record.settle();
         let slot = self.roster.insert(record);
         self.report(Change::Join, slot);
         self.arm_gossip();
@@ -174,9 +172,10 @@ impl Pool {
             it.state = State::Alive;
             if returned {
                 it.since = now;
-                it.member.status = Status::Alive;
+                it.going = false;
                 it.pruned = false;
             }
+            it.settle();
             (returned, changed)
         });
         if returned {
@@ -234,7 +233,8 @@ impl Pool {
             self.gone.remove(&slot);
             self.roster.edit(slot, |it| {
                 it.since = now;
-                it.member.status = Status::Alive;
+                it.going = false;
+                it.settle();
             });
             self.report(Change::Join, slot);
         }
@@ -328,8 +328,8 @@ impl Pool {
             it.state = claim.state;
             it.member.incarnation = claim.incarnation;
             // Whoever dies on its way out has left.
-            let left = (claim.state == State::Left || before.is_going()) && !bug!(G10);
-            it.member.status = if left { Status::Left } else { Status::Failed };
+            it.going &= !bug!(G10);
+            it.settle();
             (before, it.member.status)
         });
         self.gone.insert(slot);

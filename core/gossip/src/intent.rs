@@ -13,6 +13,7 @@ use crate::member::Status;
 use crate::message::{Message, Text};
 use crate::output::Change;
 use crate::pool::Pool;
+use crate::roster::Slot;
 
 impl Pool {
     /// Declare that a member which does not answer has left. If it does answer after all, it will
@@ -37,21 +38,12 @@ impl Pool {
             }
             return;
         };
-        let me = slot == self.me;
-        let news = self.roster.edit(slot, |it| {
-            let news = it.member.status_ltime < ltime;
-            if news {
-                it.member.status_ltime = ltime;
-                if it.member.status == Status::Leaving && !me {
-                    it.member.status = Status::Alive;
-                    it.pruned = false;
-                }
-            }
-            news
-        });
-        if news {
-            self.spread_join(ltime, name, body);
+        if ltime <= self.roster.get(slot).member.status_ltime {
+            return;
         }
+        let me = slot == self.me;
+        self.intend(slot, ltime, me && self.leaving.has_begun(), false);
+        self.spread_join(ltime, name, body);
     }
 
     /// A member means to leave, or somebody says so for it.
@@ -82,21 +74,26 @@ impl Pool {
         if ltime <= known {
             return;
         }
-        let before = self.roster.edit(slot, |it| {
+        self.spread_leave(ltime, name, prune, body);
+        self.intend(slot, ltime, true, prune);
+    }
+
+    /// Note what a member means to do. Whoever is gone, and meant to be, has left.
+    fn intend(&mut self, slot: Slot, ltime: LTime, going: bool, prune: bool) {
+        let (before, after) = self.roster.edit(slot, |it| {
             let before = it.member.status;
             it.member.status_ltime = ltime;
-            it.member.status = match before {
-                Status::None | Status::Alive | Status::Leaving => Status::Leaving,
-                Status::Failed | Status::Left => Status::Left,
-            };
-            it.pruned |= prune;
-            before
+            it.going = going;
+            it.pruned = going && (it.pruned || prune);
+            it.settle();
+            (before, it.member.status)
         });
-        self.spread_leave(ltime, name, prune, body);
-        if before == Status::Failed {
-            self.report(Change::Leave, slot);
+        match (before, after) {
+            (Status::Failed, Status::Left) => self.report(Change::Leave, slot),
+            (Status::Left, Status::Failed) => self.report(Change::Failed, slot),
+            _ => {}
         }
-        if prune && self.roster.get(slot).member.status == Status::Left {
+        if self.roster.get(slot).pruned && after == Status::Left {
             self.forget(slot);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tribune_base::time::Instant;
 
 use crate::broadcast::Subject;
-use crate::member::{State, Status};
+use crate::member::State;
 use crate::message::{Accusation, Message, Text};
 use crate::output::Output;
 use crate::pool::Pool;
@@ -59,7 +59,8 @@ impl Pool {
         self.leaving = Leaving::Announced(now + self.config.broadcast_timeout);
         let (ltime, name) = (self.clock.tick(), Arc::clone(&self.name));
         self.roster.edit(self.me, |it| {
-            it.member.status = Status::Leaving;
+            it.going = true;
+            it.settle();
             it.member.status_ltime = ltime;
         });
         self.spread_leave(ltime, &name, false, None);
@@ -100,7 +101,7 @@ impl Pool {
     fn bury_myself(&mut self) {
         let incarnation = self.roster.edit(self.me, |it| {
             it.state = State::Left;
-            it.member.status = Status::Left;
+            it.settle();
             it.member.incarnation
         });
         self.probe = None;

@@ -89,6 +89,8 @@ pub(crate) struct Record {
     pub(crate) state: State,
     /// When it went from living to dead or back.
     pub(crate) since: Instant,
+    /// The last thing that it meant to do, or that was said for it, was to leave.
+    pub(crate) going: bool,
     /// It is to be forgotten as soon as it has left.
     pub(crate) pruned: bool,
 }
@@ -134,6 +136,16 @@ impl Record {
     pub(crate) const fn claim(&self) -> Claim {
         Claim { incarnation: self.member.incarnation, state: self.state }
     }
+
+    /// How it is follows from what it is and what it means to be.
+    pub(crate) const fn settle(&mut self) {
+        self.member.status = match (self.state, self.going) {
+            (State::Alive | State::Suspect, false) => Status::Alive,
+            (State::Alive | State::Suspect, true) => Status::Leaving,
+            (State::Dead, false) => Status::Failed,
+            (State::Dead, true) | (State::Left, _) => Status::Left,
+        };
+    }
 }
 
 impl Status {
@@ -145,14 +157,6 @@ impl Status {
             Self::Leaving => "leaving",
             Self::Left => "left",
             Self::Failed => "failed",
-        }
-    }
-
-    /// Whether it has been asked, or has asked, to go.
-    pub(crate) const fn is_going(self) -> bool {
-        match self {
-            Self::Leaving | Self::Left => true,
-            Self::None | Self::Alive | Self::Failed => false,
         }
     }
 }

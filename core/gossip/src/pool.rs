@@ -104,7 +104,13 @@ impl Pool {
         let name = me.name.clone();
         let slot = roster.find(&name).unwrap_or_else(|| {
             let member = Member::new(me, 1);
-            roster.insert(Record { member, state: State::Alive, since: now, pruned: false })
+            roster.insert(Record {
+                member,
+                state: State::Alive,
+                since: now,
+                going: false,
+                pruned: false,
+            })
         });
         let mut rng = Rng::stream(seed, "gossip");
         let awareness = Awareness::new(if config.lifeguard { config.awareness_max } else { 1 });

@@ -237,7 +237,8 @@ impl Pool {
         member.status = status;
         member.status_ltime = entry.status_ltime;
         let (state, since) = (entry.state, self.now - age);
-        let slot = self.roster.insert(Record { member, state, since, pruned: false });
+        let slot =
+            self.roster.insert(Record { member, state, since, going: entry.going, pruned: false });
         self.gone.insert(slot);
         let change = if status == Status::Left { Change::Leave } else { Change::Failed };
         self.report(change, slot);
@@ -249,7 +250,7 @@ impl Pool {
         Entry {
             alive: alive(&record.member),
             state: record.state,
-            going: record.member.status.is_going(),
+            going: record.going,
             status_ltime: record.member.status_ltime,
             age: if gone { self.now.since(record.since).as_secs() } else { 0 },
         }

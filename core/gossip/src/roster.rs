@@ -52,6 +52,7 @@ impl FromIterator<Identity> for Roster {
                 member: Member::new(identity, 1),
                 state: State::Alive,
                 since: Instant::START,
+                going: false,
                 pruned: false,
             });
         }
@@ -187,14 +188,14 @@ pub(crate) fn bucket(name: &str) -> usize {
 
 /// What a member is, in a number. Who is suspect is not part of it: that passes by itself.
 fn fingerprint(record: &Record) -> u64 {
-    let Member { name, incarnation, status, status_ltime, .. } = &record.member;
+    let Member { name, incarnation, status_ltime, .. } = &record.member;
     let state = match record.state {
         State::Alive | State::Suspect => 0,
         State::Dead => 1,
         State::Left => 2_u64,
     };
     let hash = fnv1a(name.as_bytes());
-    let numbers = [*incarnation, status_ltime.0, state << 8 | u64::from(status.is_going())];
+    let numbers = [*incarnation, status_ltime.0, state << 8 | u64::from(record.going)];
     numbers.iter().fold(hash, |hash, it| fnv1a_from(hash, &it.to_le_bytes()))
 }
 

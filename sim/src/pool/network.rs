@@ -206,6 +206,168 @@ impl Network {
 
     /// It does nothing for a while: a long pause of a runtime, or of a virtual machine.
     pub fn stall(&mut self, host: usize, duration: Duration) {
+        let until = self.now + duration;
+        if self.hosts[host].stalled_until < until {
+            self.hosts[host].stalled_until = until;
+            self.push(until, Happening::Resume { host });
+        }
+        self.oracle.stalled(host, until);
+    }
+
+    /// From now on it stalls again and again.
+    pub fn slow_down(&mut self, host: usize, slow: Slow) {
+        self.hosts[host].slow = Some(slow);
+        let at = self.now + self.rng.up_to(slow.gap_max);
+        self.push(at, Happening::Stall { host });
+    }
+
+    /// Let so much time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.run_until(end, |_| false);
+        self.now = end;
+    }
+
+    /// Let time pass until `done`, or until `end`. Whether it was done.
+    pub fn run_until(&mut self, end: Instant, mut done: impl FnMut(&Self) -> bool) -> bool {
+        while self.oracle.violation.is_none() {
+            if done(self) {
+                return true;
+            }
+            let Some((at, happening)) = self.heap.pop_until(moment(end)) else { break };
+            self.now = Instant::from_start(Duration::from_nanos(at.0));
+            self.events += 1;
+            self.happen(happening);
+        }
+        self.now = self.now.max(end);
+        false
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let (Happening::Timer { host }
+        | Happening::Packet { to: host, .. }
+        | Happening::Request { to: host, .. }
+        | Happening::Answer { to: host, .. }
+        | Happening::Stall { host }
+        | Happening::Resume { host }) = happening;
+        let now = self.now;
+        match happening {
+            Happening::Stall { .. } => return self.begin_stall(host),
+            Happening::Resume { .. } => return self.resume(host),
+            Happening::Timer { .. }
+            | Happening::Packet { .. }
+            | Happening::Request { .. }
+            | Happening::Answer { .. } => {}
+        }
+        if now < self.hosts[host].stalled_until {
+            match happening {
+                // What is due is seen when it resumes.
+                Happening::Timer { .. } => self.hosts[host].armed = Instant::NEVER,
+                Happening::Packet { .. }
+                | Happening::Request { .. }
+                | Happening::Answer { .. }
+                | Happening::Stall { .. }
+                | Happening::Resume { .. } => {
+                    if self.hosts[host].inbox.len() < INBOX_MAX {
+                        self.hosts[host].inbox.push(happening);
+                    }
+                }
+            }
+            return;
+        }
+        self.deliver(host, happening);
+    }
+
+    fn deliver(&mut self, host: usize, happening: Happening) {
+        let now = self.now;
+        let it = &mut self.hosts[host];
+        let life = it.life;
+        match happening {
+            Happening::Timer { .. } => {
+                if it.armed <= now {
+                    it.armed = Instant::NEVER;
+                }
+                if let Some(pool) = &mut it.pool {
+                    pool.handle_timeout(now);
+                }
+            }
+            Happening::Packet { from, bytes, .. } => {
+                if let Some(pool) = &mut it.pool {
+                    pool.handle_packet(now, from, bytes);
+                }
+            }
+            Happening::Request { from, life, id, request, until, .. } => {
+                let addr = self.hosts[from].identity.addr;
+                let pool = self.hosts[host].pool.as_mut().filter(|_| now < until);
+                let answer = pool.and_then(|it| it.handle_exchange(now, addr, request));
+                let at = now + self.delay();
+                self.push(at, Happening::Answer { to: from, life, id, answer });
+            }
+            Happening::Answer { life: then, id, answer, .. } => {
+                if let Some(pool) = it.pool.as_mut().filter(|_| then == life) {
+                    pool.exchanged(now, id, answer);
+                }
+            }
+            Happening::Stall { .. } | Happening::Resume { .. } => {}
+        }
+        self.pump(host);
+    }
+
+    fn begin_stall(&mut self, host: usize) {
+        let Some(slow) = self.hosts[host].slow else { return };
+        let stall = self.rng.up_to(slow.stall_max);
+        self.stall(host, stall);
+        let next = self.now + stall + self.rng.up_to(slow.gap_max);
+        self.push(next, Happening::Stall { host });
+    }
+
+    /// First it sees what time it is, as a driver does, and then what has come.
+    fn resume(&mut self, host: usize) {
+        if self.now < self.hosts[host].stalled_until || self.hosts[host].pool.is_none() {
+            return;
+        }
+        self.deliver(host, Happening::Timer { host });
+        for happening in std::mem::take(&mut self.hosts[host].inbox) {
+            self.deliver(host, happening);
+        }
+    }
+
+    /// Do what a member wants done, and ask it again when it wants to be asked.
+    fn pump(&mut self, host: usize) {
+        while let Some(output) = self.hosts[host].pool.as_mut().and_then(Pool::poll_output) {
+            match output {
+                Output::Packet { to, bytes } => self.send(host, to, bytes),
+                Output::Exchange { id, to, request, timeout } => {
+                    self.exchange(host, id, to, request, timeout);
+                }
+                other => self.oracle.observe(host, &self.hosts, &other, self.now),
+            }
+        }
+        let it = &mut self.hosts[host];
+        let Some(pool) = &it.pool else { return };
+        self.oracle.check(host, pool, self.now);
+        let at = pool.poll_timeout().unwrap_or(Instant::NEVER).max(self.now);
+        if at < it.armed {
+            it.armed = at;
+            self.push(at, Happening::Timer { host });
+        }
+    }
+
+    fn send(&mut self, from: usize, to: SocketAddr, bytes: Bytes) {
+        let config = &self.hosts[from].config;
+        if config.packet_len_max - config.packet_overhead < bytes.len() {
+            self.oracle.too_long(from, bytes.len(), self.now);
+        }
+        let Some(mut to) = self.number(to) else { return };
+        let lost = self.rng.chance(self.weather.loss, 1_000);
+        let blocked = self.hosts[from].packets_blocked || self.hosts[to].packets_blocked;
+        if lost || blocked || !self.reachable(from, to) {
+            return;
+        }
+        if self.weather.misrouting != 0 && self.rng.chance(self.weather.misrouting, 1_000) {
+            to = self.rng.below(self.hosts.len() as u64) as usize;
+        }
+        let source = self.hosts[from].identity.addr;
         if self.weather.duplication != 0 && self.rng.chance(self.weather.duplication, 1_000) {
             let at = self.now + self.delay() + self.rng.up_to(LATE_MAX);
             self.push(at, Happening::Packet { to, from: source, bytes: bytes.clone() });

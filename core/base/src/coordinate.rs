@@ -168,9 +168,9 @@ pub const ERROR_MAX: f64 = 1.5;
 pub const HEIGHT_MIN: f64 = 10.0e-6;
 /// Longer round trips than this are mistakes of the clock or of the peer.
 pub const RTT_MAX: Duration = Duration::from_secs(10);
-/// How much of its error a point gives up or takes on at a time (the paper's c_e).
+/// How much of its error a point gives up or takes on at a time (the paper's `c_e`).
 const ERROR_STEP: f64 = 0.25;
-/// How far towards the right place a point moves at a time (the paper's c_c).
+/// How far towards the right place a point moves at a time (the paper's `c_c`).
 const POSITION_STEP: f64 = 0.25;
 const ADJUSTMENT_WINDOW: usize = 20;
 const LATENCY_SAMPLES: usize = 3;

@@ -353,7 +353,16 @@ impl Network {
                 Output::Exchange { id, to, request, timeout } => {
                     self.exchange(host, id, to, request, timeout);
                 }
-                other => self.oracle.observe(host, &self.hosts, &other, self.now),
+                other @ (Output::Joined { .. }
+                | Output::Left
+                | Output::Member(_)
+                | Output::Event(_)
+                | Output::Conflict { .. }
+                | Output::Query(_)
+                | Output::Answer { .. }
+                | Output::QueryEnded { .. }) => {
+                    self.oracle.observe(host, &self.hosts, &other, self.now);
+                }
             }
         }
         let it = &mut self.hosts[host];

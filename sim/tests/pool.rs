@@ -5,6 +5,8 @@
 
 use std::env;
 
+use tribune_base::time::Duration;
+use tribune_sim::pool::measure::Setting;
 use tribune_sim::pool::swarm;
 
 #[test]
@@ -28,6 +30,28 @@ fn the_seed_decides() {
     }
 }
 
+/// GO-1 and GO-3 in a pool of a hundred that loses one packet in twenty: everybody knows of a crash
+/// in about the time that the formulas say, and nobody is taken for dead who is not.
+#[test]
+fn crashes_are_noticed_and_nothing_else() {
+    let setting = Setting {
+        nodes: 100,
+        loss: 50,
+        slow: 0,
+        lifeguard: true,
+        quiet: Duration::from_secs(60),
+        crashes: 2,
+        seeds: 1,
+    };
+    let measured = setting.run();
+    eprintln!("{:.0} simulated seconds per CPU-second", measured.speed());
+    assert_eq!((measured.all.len(), measured.false_deaths), (2, 0));
+    // Eight seconds at least, and half of that more for a probe and for the news to spread.
+    let in_time = |it: &Duration| (8..=16).contains(&it.as_secs());
+    assert!(measured.all.iter().all(in_time), "{:?}", measured.all);
+    assert!(measured.packets < 4.0, "{} packets a second", measured.packets);
+}
+
 /// Each mistake of the catalogue that pools can show is found by one of these.
 #[cfg(feature = "planted-bugs")]
 mod planted {
@@ -35,8 +59,9 @@ mod planted {
 
     use bytes::Bytes;
     use tribune_base::bug::{self, Bug, Standing};
+    use tribune_base::codec::Writer;
     use tribune_base::time::Duration;
-    use tribune_gossip::{Config, Roster, Status};
+    use tribune_gossip::{Config, Roster, Status, Tags};
     use tribune_sim::pool::{Network, identity, swarm};
 
     /// Found where a machine is looked at from close by.
@@ -69,6 +94,7 @@ mod planted {
             ("detection", detection as fn() -> bool),
             ("dissemination", dissemination),
             ("conflict", conflict),
+            ("accusation", accusation),
         ];
         let of = |(name, wrong): &(&str, fn() -> bool)| wrong().then(|| (*name).to_owned());
         scenario.iter().find_map(of).or_else(|| {
@@ -120,5 +146,26 @@ mod planted {
             || owner.status != Status::Alive
             || network.oracle.conflicts.is_empty()
             || told[&second].is_ok()
+    }
+
+    /// Whoever has said something since is not suspect because of what it said before.
+    fn accusation() -> bool {
+        let mut network = Network::formed(1, &Config::lan("dc1"), 3);
+        network.with(1, |pool, now| pool.set_tags(now, Tags::default()));
+        network.run(Duration::from_secs(2));
+        let mut packet = Writer::new();
+        packet.u64(1, 1);
+        packet.str(2, "dc1");
+        packet.nested(8, |it| {
+            it.u64(1, 1);
+            it.str(2, &identity(1).name);
+            it.str(3, &identity(2).name);
+        });
+        let (packet, from) = (packet.finish(), identity(2).addr);
+        let suspect = network.with(0, |pool, now| {
+            pool.handle_packet(now, from, packet);
+            pool.is_suspect(&identity(1).name)
+        });
+        suspect.unwrap()
     }
 }

@@ -34,7 +34,7 @@ use crate::timer::Timers;
 /// [crate documentation](crate) for the contract.
 #[derive(Debug)]
 pub struct Pool {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) rng: Rng,
     pub(crate) now: Instant,
 
@@ -66,7 +66,7 @@ pub struct Pool {
     pub(crate) exchange_serial: u64,
 
     pub(crate) vivaldi: Vivaldi,
-    pub(crate) neighbours: BTreeMap<Slot, Neighbour>,
+    pub(crate) neighbours: BTreeMap<Slot, Box<Neighbour>>,
 
     /// Orders intentions.
     pub(crate) clock: Clock,
@@ -88,19 +88,20 @@ pub(crate) struct Neighbour {
 
 impl Pool {
     /// A pool in which nobody else is known yet. Everything random follows from `seed`.
-    pub fn new(config: Config, me: Identity, seed: u64, now: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, me: Identity, seed: u64, now: Instant) -> Self {
         Self::with_roster(config, me, seed, now, Roster::default())
     }
 
     /// A pool in which all of `roster` are known: what it would have come to a while after it was
     /// formed. For simulations that are not about forming one.
     pub fn with_roster(
-        config: Config,
+        config: impl Into<Arc<Config>>,
         me: Identity,
         seed: u64,
         now: Instant,
         mut roster: Roster,
     ) -> Self {
+        let config = config.into();
         let name = me.name.clone();
         let slot = roster.find(&name).unwrap_or_else(|| {
             let member = Member::new(me, 1);
@@ -299,7 +300,7 @@ impl Pool {
     }
 
     /// How this pool behaves.
-    pub const fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.config
     }
 
@@ -384,7 +385,6 @@ impl Pool {
     }
 
     pub(crate) fn check_invariants(&self) {
-        debug_assert!(self.roster.get(self.me).state.is_live() || self.leaving.is_gone());
         debug_assert_eq!(self.roster.live() + self.gone.len(), self.roster.len());
         debug_assert_eq!(self.suspicions.len(), self.verdicts.len());
         debug_assert!(self.relays.len() <= self.config.relays_max);

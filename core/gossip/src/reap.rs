@@ -21,7 +21,7 @@ impl Pool {
     }
 
     /// How long somebody who is gone is remembered.
-    pub(crate) const fn remembered(&self, status: Status) -> tribune_base::time::Duration {
+    pub(crate) fn remembered(&self, status: Status) -> tribune_base::time::Duration {
         match status {
             Status::Left => self.config.tombstone_timeout,
             Status::None | Status::Alive | Status::Leaving | Status::Failed => {

@@ -132,9 +132,9 @@ impl World {
 
     fn start(&mut self, name: &str, options: &[&str]) {
         let option = |key: &str| options.iter().find_map(|it| it.strip_prefix(key));
-        let number = u8::try_from(name.bytes().next().unwrap() - b'a' + 1).unwrap();
-        let at = option("addr=").map_or(number, |it| it.parse().unwrap());
-        let id = option("id=").map_or(u128::from(number), |it| it.parse().unwrap());
+        let number = name.bytes().next().unwrap() - b'a' + 1;
+        let at = option("addr=").map_or(number, |it| it.parse::<u8>().unwrap());
+        let id = option("id=").map_or_else(|| u128::from(number), |it| it.parse().unwrap());
         let dc = option("dc=").unwrap_or("dc1");
         let addr = SocketAddr::from(([10, 0, 0, at], 8301));
         let tags: Tags = [(Arc::from("dc"), Arc::from(dc))].into_iter().collect();

@@ -52,7 +52,15 @@ fn drain(pool: &mut Pool) -> (Vec<Output>, Vec<(SocketAddr, Message)>) {
                 let received = open(bytes, Some("dc1")).unwrap();
                 messages.extend(received.map(|it| (to, it.unwrap().message)));
             }
-            other => outputs.push(other),
+            other @ (Output::Joined { .. }
+            | Output::Left
+            | Output::Member(_)
+            | Output::Event(_)
+            | Output::Conflict { .. }
+            | Output::Query(_)
+            | Output::Answer { .. }
+            | Output::QueryEnded { .. })
+            | other @ Output::Exchange { .. } => outputs.push(other),
         }
     }
     (outputs, messages)
@@ -129,7 +137,7 @@ fn whoever_is_asked_by_others_tries_and_says_if_it_fails() {
         it.bytes(3, &[10, 0, 0, 3, 0x20, 0x6d]);
         it.bool(4, true);
     });
-    pool.handle_packet(Instant::START, b, request.clone());
+    pool.handle_packet(Instant::START, b, request);
     let (_, messages) = drain(&mut pool);
     let [(to, Message::Ping { seq, .. })] = &messages[..] else { panic!("{messages:?}") };
     assert_eq!(*to, c);
@@ -160,6 +168,18 @@ fn whoever_is_accused_refutes_and_raises_its_incarnation() {
     pool.handle_packet(Instant::START, b, accusation(8, 1, "a", "c"));
     assert_eq!(pool.local().incarnation, 2);
     assert_eq!(pool.broadcasts_len(), 1);
+}
+
+#[test]
+fn whoever_has_spoken_since_is_not_suspect() {
+    let mut pool = pool();
+    let b = identity("b").addr;
+    pool.handle_packet(Instant::START, b, Saying::Alive(1).packet("x"));
+    pool.handle_packet(Instant::START, b, Saying::Alive(2).packet("x"));
+    pool.handle_packet(Instant::START, b, accusation(8, 1, "x", "b"));
+    assert!(!pool.is_suspect("x"));
+    pool.handle_packet(Instant::START, b, accusation(8, 2, "x", "b"));
+    assert!(pool.is_suspect("x"));
 }
 
 #[test]
@@ -334,9 +354,9 @@ fn a_member_that_is_gone_is_reported_once() {
     let (outputs, _) = drain(&mut pool);
     let changes: Vec<_> = outputs
         .iter()
-        .filter_map(|it| match it {
-            Output::Member(it) => Some((it.change, Arc::clone(&it.member.name))),
-            _ => None,
+        .filter_map(|it| {
+            let Output::Member(it) = it else { return None };
+            Some((it.change, Arc::clone(&it.member.name)))
         })
         .collect();
     assert_eq!(changes, [(Change::Failed, Arc::from("c"))]);

@@ -264,8 +264,12 @@ pub fn plot(rows: &[(Setting, Measured)]) -> String {
         let of = move |(it, _): &&(Setting, Measured)| it.loss == loss && it.slow == 0;
         rows.iter().filter(of)
     };
-    let series: [(&str, &str, Vec<(usize, f64)>); 3] = [
-        ("#888", "formula", quiet(0).map(|(it, _)| (it.nodes, formulas(it.nodes).2)).collect()),
+    let series = [
+        (
+            "#888",
+            "formula",
+            quiet(0).map(|(it, _)| (it.nodes, formulas(it.nodes).2)).collect::<Vec<_>>(),
+        ),
         ("#06c", "no loss", quiet(0).map(|(it, m)| (it.nodes, median(&m.all))).collect()),
         ("#c30", "5 % loss", quiet(50).map(|(it, m)| (it.nodes, median(&m.all))).collect()),
     ];

@@ -49,11 +49,13 @@ pub struct Host {
     pub pool: Option<Pool>,
     /// Who it is.
     pub identity: Identity,
-    config: Config,
+    config: Arc<Config>,
     /// Counts its lives.
     life: u64,
     /// What it will be asked next at the earliest.
     armed: Instant,
+    /// When it wants to be asked.
+    due: Instant,
     /// It does nothing until then.
     stalled_until: Instant,
     /// What came meanwhile.
@@ -125,6 +127,7 @@ impl Network {
         let mut network = Self::new(seed);
         let identities: Vec<_> = (0..count).map(identity).collect();
         let roster: Roster = identities.iter().cloned().collect();
+        let config = Arc::new(config.clone());
         for identity in identities {
             network.add(config.clone(), identity, roster.clone());
         }
@@ -132,14 +135,20 @@ impl Network {
     }
 
     /// Somebody else, who knows those of `roster`. Returns its number.
-    pub fn add(&mut self, config: Config, identity: Identity, roster: Roster) -> usize {
+    pub fn add(
+        &mut self,
+        config: impl Into<Arc<Config>>,
+        identity: Identity,
+        roster: Roster,
+    ) -> usize {
         let host = self.hosts.len();
         self.hosts.push(Host {
             pool: None,
             identity,
-            config,
+            config: config.into(),
             life: 0,
             armed: Instant::NEVER,
+            due: Instant::NEVER,
             stalled_until: Instant::START,
             inbox: Vec::new(),
             group: 0,
@@ -287,6 +296,10 @@ impl Network {
                 if it.armed <= now {
                     it.armed = Instant::NEVER;
                 }
+                // What it waited for has come: no need to wake it.
+                if now < it.due {
+                    return self.arm(host);
+                }
                 if let Some(pool) = &mut it.pool {
                     pool.handle_timeout(now);
                 }
@@ -340,15 +353,32 @@ impl Network {
                 Output::Exchange { id, to, request, timeout } => {
                     self.exchange(host, id, to, request, timeout);
                 }
-                other => self.oracle.observe(host, &self.hosts, &other, self.now),
+                other @ (Output::Joined { .. }
+                | Output::Left
+                | Output::Member(_)
+                | Output::Event(_)
+                | Output::Conflict { .. }
+                | Output::Query(_)
+                | Output::Answer { .. }
+                | Output::QueryEnded { .. }) => {
+                    self.oracle.observe(host, &self.hosts, &other, self.now);
+                }
             }
         }
         let it = &mut self.hosts[host];
         let Some(pool) = &it.pool else { return };
-        self.oracle.check(host, pool, self.now);
-        let at = pool.poll_timeout().unwrap_or(Instant::NEVER).max(self.now);
-        if at < it.armed {
-            it.armed = at;
+        if self.oracle.thorough {
+            self.oracle.check(host, pool, self.now);
+        }
+        it.due = pool.poll_timeout().unwrap_or(Instant::NEVER).max(self.now);
+        self.arm(host);
+    }
+
+    fn arm(&mut self, host: usize) {
+        let it = &mut self.hosts[host];
+        if it.due < it.armed {
+            it.armed = it.due;
+            let at = it.due;
             self.push(at, Happening::Timer { host });
         }
     }

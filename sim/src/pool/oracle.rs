@@ -237,9 +237,6 @@ impl Oracle {
     pub(super) fn check(&mut self, host: usize, pool: &Pool, now: Instant) {
         let truth = &mut self.truths[host];
         truth.incarnation = truth.incarnation.max(pool.local().incarnation);
-        if !self.thorough {
-            return;
-        }
         let ltimes = pool.ltimes();
         let before = self.ltimes.insert(host, ltimes).unwrap_or_default();
         if before.iter().zip(&ltimes).any(|(before, after)| after < before) {

@@ -221,8 +221,8 @@ impl World {
 
     fn agreed(&self) -> Result<(), String> {
         let (oracle, hosts) = (&self.network.oracle, &self.network.hosts);
-        let present = self.network.up().filter(|(host, _)| !oracle.left.contains(host));
-        present.map(|(host, pool)| oracle.is_true(host, pool, hosts)).collect()
+        let mut present = self.network.up().filter(|(host, _)| !oracle.left.contains(host));
+        present.try_for_each(|(host, pool)| oracle.is_true(host, pool, hosts))
     }
 
     fn finish(self, healed: Duration) -> Outcome {

@@ -161,15 +161,6 @@ impl Gossip {
         self.pool.force_leave(now, name, prune)
     }
 
-    /// Say something else of this agent.
-    pub(crate) fn set_tags(&mut self, now: Instant, tags: &BTreeMap<String, String>) {
-        let tags: BTreeMap<Arc<str>, Arc<str>> = tags
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-            .collect();
-        self.pool.set_tags(now, tags);
-    }
-
     /// Perform what the pool wants, up to the next thing that its owner has to know.
     pub(crate) fn poll(&mut self, now: Instant, outputs: &mut VecDeque<Output>) -> Option<News> {
         loop {
@@ -209,7 +200,7 @@ impl Gossip {
                 join.waiting.retain(|it| *it != addr);
                 match &result {
                     Ok(()) => join.joined += 1,
-                    Err(why) => join.errors.push(format!("Failed to join {}: {why}", addr)),
+                    Err(why) => join.errors.push(format!("Failed to join {addr}: {why}")),
                 }
             }
         }

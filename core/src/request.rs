@@ -191,8 +191,8 @@ impl Ledger {
         let wanted =
             |it: &Pending| matches!(it, Pending::Settling { change, .. } if settled(*change));
         let ids = self.waiting(wanted);
-        let taken = ids.into_iter().filter_map(|id| match self.take(id) {
-            Some(Pending::Settling { response, .. }) => Some((id, response)),
+        let taken = ids.into_iter().map(|id| match self.take(id) {
+            Some(Pending::Settling { response, .. }) => (id, response),
             other => unreachable!("{id:?} has settled, and waits for {other:?}"),
         });
         taken.collect()

@@ -106,6 +106,7 @@ impl Server {
                 }
                 Output::Save { .. }
                 | Output::Packet { .. }
+                | Output::Resolve { .. }
                 | Output::Send { .. }
                 | Output::SaveSnapshot { .. }
                 | Output::ForgetLog { .. }

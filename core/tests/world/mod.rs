@@ -374,10 +374,8 @@ impl World {
                     server.disk.persist(&batch);
                     node.handle(now, Input::Persisted(batch.seq));
                 }
+                Output::Send { to, message } if is_crowded(&self.messages, &to, &message) => {}
                 Output::Send { to, message } => {
-                    if is_crowded(&self.messages, &to, &message) {
-                        continue;
-                    }
                     let at = now + Duration::from_millis(1);
                     self.messages.push_back((at, to.to_string(), id, message));
                 }
@@ -428,6 +426,7 @@ impl World {
                 Output::Event(Event::Conflict { .. }) => server.conflicts += 1,
                 Output::Stop => server.stopped = true,
                 Output::RunCheck { .. }
+                | Output::Resolve { .. }
                 | Output::StopCheck { .. }
                 | Output::Recovered
                 | Output::Event(_) => {}

@@ -313,7 +313,7 @@ fn gossip(arguments: &GossipArguments) -> ExitCode {
         Some(_) => measure::settings(),
         None => {
             let GossipArguments { loss, slow, seeds, crashes, no_lifeguard, .. } = *arguments;
-            let quiet = tribune_base::time::Duration::from_secs(arguments.quiet);
+            let quiet = Duration::from_secs(arguments.quiet);
             let lifeguard = !no_lifeguard;
             let nodes = arguments.nodes.iter();
             nodes

@@ -62,6 +62,7 @@ impl Server {
                 call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
             }
             Plan::Operator(call) => operate(&call),
+            Plan::Pool(_) => Response::text(599, "to the pool"),
             Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
         }
     }

@@ -93,4 +93,13 @@ mod tests {
     fn in_a_pool_where_nobody_could_agree_it_is_short_at_once() {
         assert_eq!(deadlines(0, &[1]), [2.0, 2.0]);
     }
+
+    #[cfg(feature = "planted-bugs")]
+    #[test]
+    fn a_planted_bug_is_noticed() {
+        use tribune_base::bug::{self, Bug};
+        let test = the_same_accuser_again_is_no_news;
+        let noticed = bug::with(Bug::G07, || std::panic::catch_unwind(test).is_err());
+        assert!(noticed, "the same accuser counted twice");
+    }
 }

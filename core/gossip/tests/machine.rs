@@ -361,3 +361,12 @@ fn a_member_that_is_gone_is_reported_once() {
         .collect();
     assert_eq!(changes, [(Change::Failed, Arc::from("c"))]);
 }
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_planted_bug_is_noticed() {
+    use tribune_base::bug::{self, Bug};
+    let test = an_answer_to_another_probe_is_no_answer_to_this_one;
+    let noticed = bug::with(Bug::G05, || std::panic::catch_unwind(test).is_err());
+    assert!(noticed, "an answer to an earlier probe was taken for one");
+}

@@ -206,14 +206,8 @@ pub fn settings() -> Vec<Setting> {
     let usual =
         Setting { nodes: 0, loss: 0, slow: 0, lifeguard: true, quiet, crashes: 5, seeds: 4 };
     let large = Setting { nodes: 10_000, crashes: 2, seeds: 1, ..usual };
-    let slow = Setting {
-        nodes: 1_000,
-        slow: 10,
-        quiet: Duration::from_secs(300),
-        crashes: 3,
-        seeds: 2,
-        ..usual
-    };
+    let quiet = Duration::from_secs(300);
+    let slow = Setting { nodes: 1_000, slow: 10, quiet, crashes: 3, seeds: 2, ..usual };
     let mut settings: Vec<_> = [10, 100, 1_000].map(|nodes| Setting { nodes, ..usual }).into();
     settings.push(large);
     settings.extend([10, 100, 1_000].map(|nodes| Setting { nodes, loss: 50, ..usual }));

@@ -163,8 +163,9 @@ async fn a_dead_peer_costs_the_others_nothing() {
     let (mut pool, rpc) = pool(hasty());
     let (gone, silent) = (nowhere().await, address(silent.local_addr().unwrap()));
     for serial in 0..50 {
-        pool.send(&gone, &urgent(serial, 10));
-        pool.send(&silent, &urgent(serial, 10));
+        // What nobody is to answer is nobody's to give back.
+        pool.send(&gone, &Wire::Forget { serial });
+        pool.send(&silent, &Wire::Forget { serial });
         pool.send(&there.address(), &urgent(serial, 10));
         assert_eq!(there.hear(1).await, [urgent(serial, 10)]);
     }

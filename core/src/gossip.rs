@@ -14,7 +14,8 @@ use tribune_api::http::Response;
 use tribune_base::id::ServerId;
 use tribune_base::time::Instant;
 use tribune_gossip::{
-    Change, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status, UserEvent,
+    Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status,
+    UserEvent,
 };
 
 use crate::config::Config;
@@ -159,6 +160,19 @@ impl Gossip {
     /// Have a member that has failed be gone for good. False, if there is no such member.
     pub(crate) fn force_leave(&mut self, now: Instant, name: &str, prune: bool) -> bool {
         self.pool.force_leave(now, name, prune)
+    }
+
+    /// Tell everybody of an event.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than what is returned.
+    pub(crate) fn fire(&mut self, now: Instant, name: &str, payload: Bytes) -> Result<(), usize> {
+        match self.pool.fire(now, name, payload, false) {
+            Ok(_) => Ok(()),
+            Err(EventError::TooLarge { max, .. }) => Err(max),
+            Err(EventError::Ended) => unreachable!("an event has no end"),
+        }
     }
 
     /// Perform what the pool wants, up to the next thing that its owner has to know.

@@ -28,6 +28,7 @@ mod body;
 mod catalog;
 pub mod dns;
 pub mod error;
+pub mod event;
 pub mod filter;
 mod health;
 pub mod http;

@@ -31,7 +31,7 @@ pub enum Endpoint {
     Agent(AgentEndpoint),
     /// `/v1/operator/`.
     Operator(OperatorEndpoint),
-    /// `/v1/agent/join/` and what else is about the pool.
+    /// `/v1/agent/join/`, `/v1/event/` and what else is about the pool.
     Pool(PoolEndpoint),
     /// `/v1/status/`.
     Status(StatusEndpoint),
@@ -101,6 +101,8 @@ pub enum StatusEndpoint {
 pub enum PoolEndpoint {
     Join,
     ForceLeave,
+    Fire,
+    Events,
 }
 
 /// Endpoints about the servers.
@@ -172,6 +174,8 @@ pub const ROUTES: &[Route] = {
         route("/v1/agent/reload", PUT, Agent(A::Reload)),
         route("/v1/agent/join/", PUT, Pool(P::Join)),
         route("/v1/agent/force-leave/", PUT, Pool(P::ForceLeave)),
+        route("/v1/event/fire/", PUT, Pool(P::Fire)),
+        route("/v1/event/list", GET, Pool(P::Events)),
         route("/v1/operator/raft/configuration", GET, Operator(O::RaftConfiguration)),
         route("/v1/operator/raft/peer", DELETE, Operator(O::RaftPeer)),
         route("/v1/operator/raft/transfer-leader", PUT_POST, Operator(O::TransferLeader)),

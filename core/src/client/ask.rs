@@ -229,6 +229,7 @@ impl Client {
     /// The client is gone.
     pub(super) fn cancel(&mut self, id: RequestId) {
         self.ledger.take(id);
+        self.fired.cancel(id);
         let Some(serial) = self.asks.serials.get(&id).copied() else { return };
         let of = self.asks.asks.get(&serial).and_then(|it| it.of);
         self.asks.remove(serial);

@@ -9,7 +9,8 @@ use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
 use tribune_api::http::{Content, Method, OwnedRequest, Response};
 use tribune_api::plan::{
-    self, Consistency, Context, Evaluation, Plan, Query, Read, Selection, Write, WriteAnswer,
+    self, Consistency, Context, Evaluation, Plan, PoolCall, Query, Read, Selection, Write,
+    WriteAnswer,
 };
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
@@ -278,6 +279,30 @@ impl World {
         let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
         let Plan::Operator(call) = plan else { panic!("{target} is not about the servers") };
         self.call(name, Call::Operator { call, request })
+    }
+
+    /// What a client asks an agent about events, as it came over HTTP.
+    pub fn events(&mut self, name: &str, target: &str, body: &str) -> (String, RequestId) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (format!("/v1/event/{path}"), query.to_owned());
+        let method = if target.starts_with("fire/") { Method::Put } else { Method::Get };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = OwnedRequest { method, path, query, token: None, body };
+        match plan::plan(&request.as_request(), &Context::new("dc1", name)) {
+            Plan::Pool(PoolCall::Fire(fire)) => self.call(name, Call::Fire(fire)),
+            Plan::Pool(PoolCall::Events(list)) => self.call(name, Call::Events(list)),
+            other => panic!("{target} is not about events: {other:?}"),
+        }
+    }
+
+    /// A client has gone before it was answered.
+    pub fn cancel(&mut self, (name, id): &(String, RequestId)) {
+        self.input(name, Input::Cancel(*id));
+    }
+
+    /// Whether a request is answered.
+    pub fn is_answered(&self, (name, id): &(String, RequestId)) -> bool {
+        self.servers[name].replies.contains_key(id)
     }
 
     fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {

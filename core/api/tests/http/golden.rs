@@ -56,6 +56,11 @@ fn operator() {
 }
 
 #[test]
+fn event() {
+    check("event.txt");
+}
+
+#[test]
 fn requests() {
     check("requests.txt");
 }

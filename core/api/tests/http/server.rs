@@ -1,12 +1,15 @@
 //! A server without sockets, disks or peers.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use tribune_agent::{Config, Local, Output};
 use tribune_api::agent::{self, Member, MemberStatus, NodeFacts};
 use tribune_api::error::Error;
+use tribune_api::event::{Fire, UserEvent};
 use tribune_api::http::{Method, Request, Response};
 use tribune_api::operator::{self, Health, OperatorCall, SerfStatus, ServerHealth};
-use tribune_api::plan::{Consistency, Context, Plan, Read, plan};
+use tribune_api::plan::{Consistency, Context, Plan, PoolCall, Read, plan};
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_raft::TransferError;
@@ -18,6 +21,7 @@ pub(crate) struct Server {
     pub(crate) store: Store,
     local: Local,
     facts: NodeFacts,
+    heard: VecDeque<UserEvent>,
     now: Instant,
 }
 
@@ -30,6 +34,7 @@ impl Default for Server {
             store: Store::default(),
             local: Local::new(config, 7, Instant::START),
             facts: facts(id),
+            heard: VecDeque::new(),
             now: Instant::START,
         }
     }
@@ -62,8 +67,32 @@ impl Server {
                 call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
             }
             Plan::Operator(call) => operate(&call),
-            Plan::Pool(_) => Response::text(599, "to the pool"),
+            Plan::Pool(call) => self.tell(call),
             Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
+        }
+    }
+
+    /// What is fired is heard at once.
+    fn tell(&mut self, call: PoolCall) -> Response {
+        match call {
+            PoolCall::Fire(Fire { name, payload, filter, pretty }) => {
+                let number = self.heard.len() as u128 + 1;
+                let id = Uuid::from_entropy(number);
+                let mut event = UserEvent { id, name, payload, filter, version: 1, ltime: 0 };
+                let response = event.fired(pretty);
+                event.ltime = number as u64;
+                self.heard.push_back(event);
+                response
+            }
+            PoolCall::Events(list) => {
+                let waits = list.index != Index(0);
+                list.answer(&self.heard, waits).unwrap_or_else(|| {
+                    Response::text(599, format!("waits for {}s", list.wait.as_secs()))
+                })
+            }
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => {
+                Response::text(599, format!("{call:?}"))
+            }
         }
     }
 

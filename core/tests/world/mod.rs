@@ -288,11 +288,14 @@ impl World {
         let method = if target.starts_with("fire/") { Method::Put } else { Method::Get };
         let body = Bytes::copy_from_slice(body.as_bytes());
         let request = OwnedRequest { method, path, query, token: None, body };
-        match plan::plan(&request.as_request(), &Context::new("dc1", name)) {
-            Plan::Pool(PoolCall::Fire(fire)) => self.call(name, Call::Fire(fire)),
-            Plan::Pool(PoolCall::Events(list)) => self.call(name, Call::Events(list)),
-            other => panic!("{target} is not about events: {other:?}"),
-        }
+        let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
+        let Plan::Pool(call) = plan else { panic!("{target} is not about events") };
+        let call = match call {
+            PoolCall::Fire(fire) => Call::Fire(fire),
+            PoolCall::Events(list) => Call::Events(list),
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => unreachable!("{target}"),
+        };
+        self.call(name, call)
     }
 
     /// A client has gone before it was answered.

@@ -5,6 +5,7 @@
 //! proposals of that reign. One input goes in, all its consequences come out, in one order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
@@ -187,6 +188,7 @@ impl Node {
         self.raft.handle_timeout(now);
         self.local.handle_timeout(now);
         self.gossip.handle_timeout(now);
+        self.gossip.place(now);
         self.expire(now);
         let over = self.fired.expire(now);
         self.reply_all(over);
@@ -234,6 +236,7 @@ impl Node {
             leader: self.raft.leader(),
             lease_until: self.raft.lease_until(),
             leader_contact: self.raft.leader_contact(),
+            placed: self.gossip.placed(),
         }
     }
 
@@ -245,6 +248,7 @@ impl Node {
             freshness: self.freshness(),
             leader_addr: self.raft.leader().and_then(|it| self.roster.member_address(it)),
             peers: self.roster.voters(),
+            places: Arc::clone(self.gossip.places()),
         }
     }
 

@@ -26,6 +26,7 @@
 pub mod agent;
 mod body;
 mod catalog;
+pub mod coordinate;
 pub mod dns;
 pub mod error;
 pub mod event;

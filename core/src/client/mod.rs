@@ -160,14 +160,15 @@ impl Client {
             leader: None,
             lease_until: None,
             leader_contact: None,
+            placed: 0,
         }
     }
 
     /// A view that answers nothing.
     pub fn view(&self) -> View {
         let freshness = Freshness { leads: false, lease_until: None, leader_contact: None };
-        let peers = Arc::default();
-        View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers }
+        let (peers, places) = (Arc::default(), Arc::default());
+        View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers, places }
     }
 
     /// See [`Node`](crate::Node): the children are visited in a fixed order, until all are quiet.

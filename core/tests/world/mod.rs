@@ -417,7 +417,9 @@ impl World {
                 }
                 Output::Serve(serve) => {
                     let context = Context::new("dc1", name);
-                    let evaluation = serve.query.evaluate(&node.view().snapshot, &context, false);
+                    let view = node.view();
+                    let evaluation =
+                        serve.query.evaluate(&view.snapshot, &view.places, &context, false);
                     for id in serve.ids.iter().filter(|it| !it.is_own()) {
                         let before = server.replies.insert(*id, shown(&evaluation));
                         assert_eq!(before, None, "{id:?} was answered twice");

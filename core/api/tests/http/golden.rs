@@ -56,6 +56,11 @@ fn operator() {
 }
 
 #[test]
+fn coordinate() {
+    check("coordinate.txt");
+}
+
+#[test]
 fn event() {
     check("event.txt");
 }

@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tribune_agent::{Config, Local, Output};
 use tribune_api::agent::{self, Member, MemberStatus, NodeFacts};
+use tribune_api::coordinate::{Place, Places};
 use tribune_api::error::Error;
 use tribune_api::event::{Fire, UserEvent};
 use tribune_api::http::{Method, Request, Response};
 use tribune_api::operator::{self, Health, OperatorCall, SerfStatus, ServerHealth};
 use tribune_api::plan::{Consistency, Context, Plan, PoolCall, Read, plan};
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_raft::TransferError;
@@ -22,6 +24,7 @@ pub(crate) struct Server {
     local: Local,
     facts: NodeFacts,
     heard: VecDeque<UserEvent>,
+    places: Places,
     now: Instant,
 }
 
@@ -35,6 +38,7 @@ impl Default for Server {
             local: Local::new(config, 7, Instant::START),
             facts: facts(id),
             heard: VecDeque::new(),
+            places: places(),
             now: Instant::START,
         }
     }
@@ -98,7 +102,7 @@ impl Server {
 
     fn read(&self, read: &Read) -> Response {
         let snapshot = self.store.snapshot();
-        let evaluation = read.query.evaluate(&snapshot, &self.context, read.pretty);
+        let evaluation = read.query.evaluate(&snapshot, &self.places, &self.context, read.pretty);
         assert_eq!(evaluation.index, read.query.index(&snapshot), "{:?}", read.query);
         assert!(Index(0) < evaluation.index, "{:?}", read.query);
         let mut response = Response::empty(evaluation.status);
@@ -129,6 +133,16 @@ impl Server {
             }
         }
     }
+}
+
+/// Agents on a line, a tenth of a second between each and the next.
+fn places() -> Places {
+    let place = |(number, name): (usize, &str)| {
+        let mut place = Place { server: name == "n1", ..Place::default() };
+        place.coordinate.vec[0] = number as f64 / 10.0;
+        (name.into(), place)
+    };
+    Places(["n1", "m3", "m1", "stranger"].into_iter().enumerate().map(place).collect())
 }
 
 /// A leader and two servers that it has seen in better days.
@@ -202,6 +216,7 @@ fn facts(id: NodeId) -> NodeFacts {
         status: MemberStatus::Alive,
     };
     NodeFacts {
+        coordinate: Coordinate::default(),
         node: "n1".into(),
         id,
         datacenter: "dc1".into(),

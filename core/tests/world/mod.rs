@@ -16,7 +16,7 @@ use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::wire::{Founder, Hello};
 use tribune_core::{
-    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, Wire,
+    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, View, Wire,
 };
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
@@ -416,10 +416,7 @@ impl World {
                     assert_eq!(before, None, "{id:?} was answered twice");
                 }
                 Output::Serve(serve) => {
-                    let context = Context::new("dc1", name);
-                    let view = node.view();
-                    let evaluation =
-                        serve.query.evaluate(&view.snapshot, &view.places, &context, false);
+                    let evaluation = evaluate(name, &node.view(), &serve.query);
                     for id in serve.ids.iter().filter(|it| !it.is_own()) {
                         let before = server.replies.insert(*id, shown(&evaluation));
                         assert_eq!(before, None, "{id:?} was answered twice");
@@ -550,6 +547,10 @@ fn is_crowded(
     };
     let waiting: usize = messages.iter().filter(|it| it.1 == to).map(|it| len(&it.3)).sum();
     waiting != 0 && len(message) != 0 && 32 << 20 < waiting + len(message)
+}
+
+fn evaluate(at: &str, view: &View, query: &Query) -> Evaluation {
+    query.evaluate(&view.snapshot, &view.places, &Context::new("dc1", at), false)
 }
 
 fn shown(evaluation: &Evaluation) -> Response {

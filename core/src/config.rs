@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tribune_api::agent::NodeFacts;
 use tribune_api::plan::Context;
+use tribune_base::coordinate::Coordinate;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
@@ -123,6 +124,7 @@ impl Config {
             meta: self.agent.meta.clone(),
             members: Vec::new(),
             members_wan: Vec::new(),
+            coordinate: Coordinate::default(),
             config: self.shown.clone(),
             stats: BTreeMap::new(),
         }

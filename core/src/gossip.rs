@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_api::agent::{Member as Shown, MemberStatus};
+use tribune_api::coordinate::{Place, Places};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::ServerId;
-use tribune_base::time::Instant;
+use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{
-    Change, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status, UserEvent,
+    Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status,
+    UserEvent,
 };
 
 use crate::config::Config;
@@ -37,6 +40,10 @@ pub(crate) struct Gossip {
     located: BTreeMap<ServerId, Arc<str>>,
     /// Where agents are that have said so themselves, before the pool did.
     callers: BTreeMap<ServerId, Arc<str>>,
+    /// Where everybody is, how often that was another, and when to look again.
+    places: Arc<Places>,
+    placed: u64,
+    place_at: Instant,
     /// What its owner has yet to be told.
     news: VecDeque<News>,
 }
@@ -84,6 +91,9 @@ impl Gossip {
             joins: Vec::new(),
             located: BTreeMap::new(),
             callers: BTreeMap::new(),
+            places: Arc::default(),
+            placed: 0,
+            place_at: now,
             news: VecDeque::new(),
         }
     }
@@ -159,6 +169,52 @@ impl Gossip {
     /// Have a member that has failed be gone for good. False, if there is no such member.
     pub(crate) fn force_leave(&mut self, now: Instant, name: &str, prune: bool) -> bool {
         self.pool.force_leave(now, name, prune)
+    }
+
+    /// Where this agent is, as far as round-trip times can tell.
+    pub(crate) const fn coordinate(&self) -> Coordinate {
+        *self.pool.coordinate()
+    }
+
+    /// Where everybody is. Every server knows, because every agent tells whoever probes it: nothing
+    /// of it has to be committed.
+    pub(crate) const fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Tells [`places`](Self::places) apart.
+    pub(crate) const fn placed(&self) -> u64 {
+        self.placed
+    }
+
+    /// Look where everybody is now. Not each time somebody moves, which is all the time.
+    pub(crate) fn place(&mut self, now: Instant) {
+        if now < self.place_at {
+            return;
+        }
+        self.place_at = now + PLACE_EVERY;
+        let place = |it: &Member| {
+            let coordinate = *self.pool.coordinate_of(&it.name)?;
+            Some((Arc::clone(&it.name), Place { coordinate, server: server(it).is_some() }))
+        };
+        let places = Places(self.members().filter_map(place).collect());
+        if *self.places != places {
+            self.places = Arc::new(places);
+            self.placed += 1;
+        }
+    }
+
+    /// Tell everybody of an event.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than what is returned.
+    pub(crate) fn fire(&mut self, now: Instant, name: &str, payload: Bytes) -> Result<(), usize> {
+        match self.pool.fire(now, name, payload, false) {
+            Ok(_) => Ok(()),
+            Err(EventError::TooLarge { max, .. }) => Err(max),
+            Err(EventError::Ended) => unreachable!("an event has no end"),
+        }
     }
 
     /// Perform what the pool wants, up to the next thing that its owner has to know.
@@ -310,6 +366,9 @@ pub(crate) fn server(member: &Member) -> Option<ServerTags> {
     let version = build.split(':').next().unwrap_or_default().to_owned();
     Some(ServerTags { address, port, version })
 }
+
+/// How often a server looks where everybody is.
+const PLACE_EVERY: Duration = Duration::from_secs(5);
 
 /// Agents that have called and are not in the pool yet. More are answered when they are.
 const CALLERS_MAX: usize = 4_096;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
+use tribune_api::event::{EventList, Fire};
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write};
@@ -149,6 +150,10 @@ pub enum Call {
         /// Whether it is to be forgotten at once.
         prune: bool,
     },
+    /// Tell everybody that something happened.
+    Fire(Fire),
+    /// See what happened, or wait until something does.
+    Events(EventList),
     /// Something that a client agent asks a server.
     Forward {
         /// As it came.

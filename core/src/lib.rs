@@ -36,6 +36,7 @@ mod bootstrap;
 mod client;
 pub mod config;
 pub mod event;
+mod fired;
 mod forward;
 mod gossip;
 pub mod input;

@@ -112,6 +112,7 @@ impl Node {
         NodeFacts {
             server: true,
             members_wan: servers.map(wan).collect(),
+            coordinate: self.gossip.coordinate(),
             members,
             stats: self.stats(),
             ..config.facts()

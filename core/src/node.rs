@@ -5,6 +5,7 @@
 //! proposals of that reign. One input goes in, all its consequences come out, in one order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
@@ -20,6 +21,7 @@ use crate::bootstrap::Newcomer;
 use crate::client::force_leave;
 use crate::config::Config;
 use crate::event::Event;
+use crate::fired::{self, Fired};
 use crate::forward::Forwards;
 use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
@@ -41,6 +43,7 @@ pub struct Node {
     pub(crate) local: Local,
     pub(crate) ledger: Ledger,
     pub(crate) gossip: Gossip,
+    pub(crate) fired: Fired,
     pub(crate) roster: Roster,
     pub(crate) forwards: Forwards,
     /// Set, while this server may not take part in consensus.
@@ -108,6 +111,7 @@ impl Node {
         let gossip = Gossip::new(&config, &config.server_tags(), rng.draw(), now);
         let mut this = Self {
             gossip,
+            fired: Fired::default(),
             roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
@@ -184,7 +188,10 @@ impl Node {
         self.raft.handle_timeout(now);
         self.local.handle_timeout(now);
         self.gossip.handle_timeout(now);
+        self.gossip.place(now);
         self.expire(now);
+        let over = self.fired.expire(now);
+        self.reply_all(over);
         if self.retry <= now {
             self.release_held();
         }
@@ -206,7 +213,7 @@ impl Node {
         let leave = self.leave.as_ref().map(Leave::poll_timeout);
         let others = [watches, ledger, duties, leave].into_iter().flatten().min();
         let machines = self.raft.poll_timeout().min(self.local_timeout());
-        let machines = machines.min(self.gossip.poll_timeout());
+        let machines = machines.min(self.gossip.poll_timeout()).min(self.fired.poll_timeout());
         let machines = machines.min(self.roster.poll_timeout()).min(self.retry);
         others.map_or(machines, |it| it.min(machines))
     }
@@ -229,6 +236,7 @@ impl Node {
             leader: self.raft.leader(),
             lease_until: self.raft.lease_until(),
             leader_contact: self.raft.leader_contact(),
+            placed: self.gossip.placed(),
         }
     }
 
@@ -240,6 +248,7 @@ impl Node {
             freshness: self.freshness(),
             leader_addr: self.raft.leader().and_then(|it| self.roster.member_address(it)),
             peers: self.roster.voters(),
+            places: Arc::clone(self.gossip.places()),
         }
     }
 
@@ -339,7 +348,10 @@ impl Node {
         match news {
             News::Member(event) => self.on_member(&event),
             News::Joined(id, response) => self.reply(id, response),
-            News::Fired(_) => {}
+            News::Fired(event) => {
+                let woken = self.fired.hear(&event, &self.config.name, &self.local);
+                self.reply_all(woken);
+            }
             News::Left => self.left(),
         }
     }
@@ -396,7 +408,7 @@ impl Node {
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
-        if self.config.requests_max <= self.ledger.len() {
+        if self.config.requests_max <= self.ledger.len() + self.fired.len() {
             return self.reply(id, Error::Overloaded.into());
         }
         match call {
@@ -407,6 +419,15 @@ impl Node {
             Call::ForceLeave { node, prune } => {
                 let response = force_leave(&mut self.gossip, self.now, &node, prune);
                 self.reply(id, response);
+            }
+            Call::Fire(fire) => {
+                let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
+                self.reply(id, response);
+            }
+            Call::Events(list) => {
+                if let Some(response) = self.fired.ask(self.now, id, list, &mut self.rng) {
+                    self.reply(id, response);
+                }
             }
             // A server answers by itself.
             Call::Forward { .. } => self.reply(id, Error::NotReady.into()),
@@ -492,6 +513,12 @@ impl Node {
                 self.say(to, Wire::Answer { serial, response: Box::new(response) });
             }
             None => self.outputs.push_back(Output::Reply { id, response }),
+        }
+    }
+
+    fn reply_all(&mut self, answers: Vec<(RequestId, Response)>) {
+        for (id, response) in answers {
+            self.reply(id, response);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tribune_api::coordinate::Places;
 use tribune_api::http::{Effective, ReadMeta};
 use tribune_api::plan::Consistency;
 use tribune_base::bug;
@@ -23,6 +24,8 @@ pub struct View {
     pub leader_addr: Option<Arc<str>>,
     /// Where the servers are that vote.
     pub peers: Arc<[String]>,
+    /// Where all agents are, as far as round-trip times can tell.
+    pub places: Arc<Places>,
 }
 
 /// How far a server's state can be trusted.
@@ -47,6 +50,7 @@ pub struct Shown {
     pub leader: Option<ServerId>,
     pub lease_until: Option<Instant>,
     pub leader_contact: Option<Instant>,
+    pub placed: u64,
 }
 
 impl Freshness {

@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
         let body = body.clone();
         let request = Request { method, path, query, token: None, body, remote: None };
         if let Plan::Read(read) = plan::plan(&request, &context) {
-            let evaluation = read.query.evaluate(&Store::default().snapshot(), &context, read.pretty);
+            let evaluation = read.query.evaluate(&Store::default().snapshot(), &Default::default(), &context, read.pretty);
             assert_ne!(evaluation.index.0, 0, "an index is never zero");
         }
     }

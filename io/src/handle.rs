@@ -81,6 +81,8 @@ impl NodeHandle {
             | Call::Operator { .. }
             | Call::Join { .. }
             | Call::ForceLeave { .. }
+            | Call::Fire(_)
+            | Call::Events(_)
             | Call::Forward { .. } => Error::ShuttingDown,
         };
         let (client, answer) = oneshot::channel();

@@ -36,17 +36,18 @@ pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> An
         // Only what is here at the client's own index is what the client has. It may have asked a
         // server that was ahead of this one, and what this one shows may come back.
         let here = read.query.index(&view.snapshot).max(Index(1)) == read.min_index;
-        let seen = (here && read.query.hides_changes())
-            .then(|| digest(&read.query.evaluate(&view.snapshot, context, read.pretty)));
+        let seen = (here && read.query.hides_changes()).then(|| {
+            digest(&read.query.evaluate(&view.snapshot, &view.places, context, read.pretty))
+        });
         return Answer::Later(seen);
     }
-    let evaluation = read.query.evaluate(&view.snapshot, context, read.pretty);
+    let evaluation = read.query.evaluate(&view.snapshot, &view.places, context, read.pretty);
     Answer::Now(response(view, now, &read.query, read.consistency, evaluation))
 }
 
 /// Evaluate what many wait for.
 pub fn render(view: &View, now: Instant, context: &Context, serve: &Serve) -> Rendered {
-    let evaluation = serve.query.evaluate(&view.snapshot, context, serve.pretty);
+    let evaluation = serve.query.evaluate(&view.snapshot, &view.places, context, serve.pretty);
     if serve.seen.is_some_and(|it| it == digest(&evaluation)) {
         return Rendered::Unchanged(evaluation.index);
     }
@@ -94,7 +95,8 @@ fn what_a_server_shows_that_lags_is_not_what_the_client_has() {
         let leader_contact = Some(Instant::START);
         let freshness = Freshness { leads: false, lease_until: None, leader_contact };
         let snapshot = store.view().clone();
-        (index, View { snapshot, freshness, leader_addr: None, peers: Vec::new().into() })
+        let (peers, places) = (Vec::new().into(), Default::default());
+        (index, View { snapshot, freshness, leader_addr: None, peers, places })
     };
     let mut set =
         |key: &'static str| next(kv::Command::Set { key: key.into(), value: "x".into(), flags: 0 });

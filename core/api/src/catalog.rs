@@ -9,7 +9,7 @@ use tribune_state::{Command, Instance, Node, Service, Snapshot, Topic};
 use crate::body;
 use crate::error::Error;
 use crate::filter::Rows;
-use crate::plan::{Call, Plan, Query, Selection};
+use crate::plan::{Around, Call, Plan, Query, Selection};
 use crate::pretty;
 use crate::render::{self, ARRAY, Json, OBJECT};
 use crate::route::CatalogEndpoint;
@@ -74,9 +74,11 @@ pub(crate) fn node_topic(text: &str) -> Topic {
     if could_be_id { Topic::Catalog } else { Topic::node_services(text) }
 }
 
-pub(crate) fn nodes(selection: &Selection, snapshot: &Snapshot) -> Json {
+pub(crate) fn nodes(selection: &Selection, snapshot: &Snapshot, around: Around<'_>) -> Json {
     let (_, nodes) = snapshot.nodes();
     let wanted = nodes.filter(|it| selection.wants(it) && selection.accepts(*it));
+    let mut wanted: Vec<_> = wanted.collect();
+    selection.sort(&mut wanted, around, |it| &it.name);
     let mut json = Json::with_capacity(4096);
     json.list(ARRAY, wanted, render::node);
     json
@@ -120,11 +122,13 @@ pub(crate) fn service(
     tags: &[String],
     selection: &Selection,
     snapshot: &Snapshot,
+    around: Around<'_>,
 ) -> Json {
     let (_, mut instances) = snapshot.service(name);
     instances.retain(|it| {
         has_tags(it.service, tags) && selection.wants(it.node) && selection.accepts(it)
     });
+    selection.sort(&mut instances, around, |it| &it.node.name);
     let mut json = Json::with_capacity(2 + instances.len() * 768);
     json.list(ARRAY, &instances, render::instance);
     json

@@ -13,6 +13,7 @@
 //! | a check that names an unknown service | 500 | 400 | the same |
 //! | script checks where they are disabled | 500 | 400 | the same |
 //! | pass, warn, fail of a check without TTL | 500 | 404 | as newer releases do |
+//! | filters of an event that make no sense, an event that is too long | 500 | 400 | the same |
 //! | catalog/register refused by what is stored | 500 | 500 | clients retry it as they do the original's |
 //! | unknown datacenter, no leader | 500 | 500 | clients tell it by its text and retry |
 

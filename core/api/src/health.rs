@@ -6,7 +6,7 @@ use crate::catalog::has_tags;
 use crate::error::Error;
 use crate::filter::Rows;
 use crate::params;
-use crate::plan::{Call, Plan, Query, Selection};
+use crate::plan::{Around, Call, Plan, Query, Selection};
 use crate::render::{self, ARRAY, Json};
 use crate::route::HealthEndpoint;
 
@@ -38,28 +38,49 @@ pub(crate) fn plan(endpoint: HealthEndpoint, call: &Call<'_>) -> Result<Plan, Er
     }
 }
 
-pub(crate) fn node(name: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
-    list(snapshot.node_checks(name).1, selection, snapshot)
+pub(crate) fn node(
+    name: &str,
+    selection: &Selection,
+    snapshot: &Snapshot,
+    around: Around<'_>,
+) -> Json {
+    list(snapshot.node_checks(name).1, selection, snapshot, around)
 }
 
-pub(crate) fn checks(service: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
-    list(snapshot.service_checks(service).1, selection, snapshot)
+pub(crate) fn checks(
+    service: &str,
+    selection: &Selection,
+    snapshot: &Snapshot,
+    around: Around<'_>,
+) -> Json {
+    list(snapshot.service_checks(service).1, selection, snapshot, around)
 }
 
-pub(crate) fn state(state: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
+pub(crate) fn state(
+    state: &str,
+    selection: &Selection,
+    snapshot: &Snapshot,
+    around: Around<'_>,
+) -> Json {
     let checks = match (state, state.parse()) {
         ("any", _) => snapshot.checks_in_state(None).1,
         (_, Ok(status)) => snapshot.checks_in_state(Some(status)).1,
         (_, Err(_)) => Vec::new(),
     };
-    list(checks, selection, snapshot)
+    list(checks, selection, snapshot, around)
 }
 
-fn list(mut checks: Vec<&Check>, selection: &Selection, snapshot: &Snapshot) -> Json {
+fn list(
+    mut checks: Vec<&Check>,
+    selection: &Selection,
+    snapshot: &Snapshot,
+    around: Around<'_>,
+) -> Json {
     checks.retain(|check| {
         let on_wanted_node = || snapshot.node(&check.node).1.is_some_and(|it| selection.wants(it));
         (selection.node_meta.is_empty() || on_wanted_node()) && selection.accepts(*check)
     });
+    selection.sort(&mut checks, around, |it| &it.node);
     let mut json = Json::with_capacity(2 + checks.len() * 320);
     json.list(ARRAY, checks, render::check);
     json
@@ -71,6 +92,7 @@ pub(crate) fn service(
     passing: bool,
     selection: &Selection,
     snapshot: &Snapshot,
+    around: Around<'_>,
 ) -> Json {
     let (_, mut instances) = snapshot.health_service(name);
     instances.retain(|it| {
@@ -79,6 +101,7 @@ pub(crate) fn service(
             && selection.wants(it.node)
             && selection.accepts(it)
     });
+    selection.sort(&mut instances, around, |it| &it.node.name);
     let mut json = Json::with_capacity(2 + instances.len() * 1280);
     json.list(ARRAY, &instances, write_instance);
     json

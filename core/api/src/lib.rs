@@ -26,8 +26,10 @@
 pub mod agent;
 mod body;
 mod catalog;
+pub mod coordinate;
 pub mod dns;
 pub mod error;
+pub mod event;
 pub mod filter;
 mod health;
 pub mod http;

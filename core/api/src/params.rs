@@ -181,7 +181,7 @@ fn signed_duration(text: &str) -> Option<Option<Duration>> {
 }
 
 /// Undo the escaping of a form: `%xx`, and `+` for a space.
-fn decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|it| it == b'%' || it == b'+') {
         return Cow::Borrowed(text);
     }

@@ -6,6 +6,7 @@ use tribune_base::time::Duration;
 use tribune_state as state;
 
 use crate::agent::AgentCall;
+use crate::coordinate::{self, Places};
 use crate::error::Error;
 use crate::filter::{Filter, Row, Rows};
 use crate::http::{Content, Request, Response};
@@ -132,7 +133,7 @@ pub enum Consistency {
 pub struct Selection {
     /// Pairs the node's meta must have.
     pub node_meta: Vec<(String, String)>,
-    /// The node to sort by nearness to. Accepted; nobody is near until there are coordinates.
+    /// The node to sort by nearness to.
     pub near: Option<String>,
     /// What the rows must satisfy.
     pub filter: Option<Filter>,
@@ -220,6 +221,13 @@ pub enum Query {
     },
     /// The settings of autopilot.
     Autopilot,
+    /// Where nodes are.
+    Coordinates {
+        /// Only this one.
+        node: Option<String>,
+    },
+    /// Where servers are.
+    CoordinateDatacenters,
     /// The checks in a state.
     HealthState {
         /// `any`, `passing`, `warning` or `critical`; there is nothing in any other.
@@ -261,6 +269,7 @@ fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
     match endpoint {
         Endpoint::Kv => kv::plan(&call),
         Endpoint::Catalog(it) => catalog::plan(it, &call),
+        Endpoint::Coordinate(it) => coordinate::plan(it, &call),
         Endpoint::Health(it) => health::plan(it, &call),
         Endpoint::Agent(it) => crate::agent::plan(it, &call),
         Endpoint::Operator(it) => operator::plan(it, &call),
@@ -371,7 +380,9 @@ impl Query {
             Self::KvList { prefix } | Self::KvKeys { prefix, .. } => {
                 Topic::KvPrefix(prefix.clone())
             }
-            Self::CatalogNodes { .. } => Topic::Nodes,
+            Self::CatalogNodes { .. } | Self::Coordinates { .. } | Self::CoordinateDatacenters => {
+                Topic::Nodes
+            }
             Self::CatalogServices { selection } if selection.filter.is_some() => Topic::Catalog,
             Self::CatalogServices { selection } => selection.joined(Topic::Services),
             Self::CatalogService { service, .. } => Topic::service(service),
@@ -399,40 +410,52 @@ impl Query {
     pub fn evaluate(
         &self,
         snapshot: &state::Snapshot,
+        places: &Places,
         context: &Context,
         pretty: bool,
     ) -> Evaluation {
-        let _ = context; // Nothing that is stored depends on who tells it, until there are distances.
-        let evaluation = self.evaluate_compact(snapshot);
+        let evaluation = self.evaluate_compact(snapshot, places, context);
         if pretty && evaluation.content == Content::Json {
             return Evaluation { body: pretty::indent(&evaluation.body).into(), ..evaluation };
         }
         evaluation
     }
 
-    fn evaluate_compact(&self, snapshot: &state::Snapshot) -> Evaluation {
+    fn evaluate_compact(
+        &self,
+        snapshot: &state::Snapshot,
+        places: &Places,
+        context: &Context,
+    ) -> Evaluation {
+        let around = Around { places, context };
         let json = match self {
+            Self::Coordinates { node } => {
+                return coordinate::evaluate(node.as_deref(), snapshot, places);
+            }
+            Self::CoordinateDatacenters => coordinate::datacenters(context, places),
             Self::KvGet { key, raw } => return kv::one(key, *raw, snapshot),
             Self::KvList { prefix } => return kv::list(prefix, snapshot),
             Self::KvKeys { prefix, separator } => return kv::names(prefix, separator, snapshot),
-            Self::CatalogNodes { selection } => catalog::nodes(selection, snapshot),
+            Self::CatalogNodes { selection } => catalog::nodes(selection, snapshot, around),
             Self::CatalogServices { selection } => catalog::services(selection, snapshot),
             Self::CatalogService { service, tags, selection } => {
-                catalog::service(service, tags, selection, snapshot)
+                catalog::service(service, tags, selection, snapshot, around)
             }
             Self::CatalogNode { node, selection } => catalog::node(node, selection, snapshot),
             Self::CatalogNodeServices { node, selection } => {
                 catalog::node_services(node, selection, snapshot)
             }
             Self::Autopilot => operator::evaluate(snapshot),
-            Self::HealthNode { node, selection } => health::node(node, selection, snapshot),
+            Self::HealthNode { node, selection } => health::node(node, selection, snapshot, around),
             Self::HealthChecks { service, selection } => {
-                health::checks(service, selection, snapshot)
+                health::checks(service, selection, snapshot, around)
             }
             Self::HealthService { service, tags, passing, selection } => {
-                health::service(service, tags, *passing, selection, snapshot)
+                health::service(service, tags, *passing, selection, snapshot, around)
             }
-            Self::HealthState { state, selection } => health::state(state, selection, snapshot),
+            Self::HealthState { state, selection } => {
+                health::state(state, selection, snapshot, around)
+            }
         };
         let body = json.finish().into();
         Evaluation { index: self.index(snapshot), status: 200, content: Content::Json, body }
@@ -444,6 +467,8 @@ impl Query {
         match self {
             Self::KvGet { .. } | Self::KvList { .. } | Self::Autopilot => false,
             Self::KvKeys { .. }
+            | Self::Coordinates { .. }
+            | Self::CoordinateDatacenters
             | Self::CatalogNodes { .. }
             | Self::CatalogServices { .. }
             | Self::CatalogService { .. }
@@ -460,9 +485,12 @@ impl Query {
     /// reads do not, as in the original, nor do an operator's.
     pub const fn tells_consistency(&self) -> bool {
         match self {
-            Self::KvGet { .. } | Self::KvList { .. } | Self::KvKeys { .. } | Self::Autopilot => {
-                false
-            }
+            Self::KvGet { .. }
+            | Self::KvList { .. }
+            | Self::KvKeys { .. }
+            | Self::Coordinates { .. }
+            | Self::CoordinateDatacenters
+            | Self::Autopilot => false,
             Self::CatalogNodes { .. }
             | Self::CatalogServices { .. }
             | Self::CatalogService { .. }
@@ -476,7 +504,19 @@ impl Query {
     }
 }
 
+/// What nodes are near to what.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    places: &'a Places,
+    context: &'a Context,
+}
+
 impl Selection {
+    /// Put what is near first, if the client wants that. `node` tells on which node a row is.
+    pub(crate) fn sort<T>(&self, rows: &mut [T], around: Around<'_>, node: impl Fn(&T) -> &str) {
+        around.places.sort(rows, self, around.context, node);
+    }
+
     /// Whether a node is wanted, by its meta.
     pub(crate) fn wants(&self, node: &state::Node) -> bool {
         self.node_meta.iter().all(|(key, value)| {

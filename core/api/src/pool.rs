@@ -1,6 +1,7 @@
-//! `/v1/agent/join`, `/v1/agent/force-leave`: who is in the pool.
+//! `/v1/agent/join`, `/v1/agent/force-leave`: who is in the pool; and what is told there.
 
 use crate::error::Error;
+use crate::event::{self, EventList, Fire};
 use crate::plan::{Call, Plan};
 use crate::route::PoolEndpoint;
 
@@ -23,6 +24,10 @@ pub enum PoolCall {
         /// In the pool of all datacenters' servers.
         wan: bool,
     },
+    /// Everybody is told that something happened.
+    Fire(Fire),
+    /// What happened lately, as far as this agent has heard.
+    Events(EventList),
 }
 
 pub(crate) fn plan(endpoint: PoolEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
@@ -32,5 +37,7 @@ pub(crate) fn plan(endpoint: PoolEndpoint, call: &Call<'_>) -> Result<Plan, Erro
         PoolEndpoint::ForceLeave => {
             PoolCall::ForceLeave { node: call.text(), prune: call.params.has("prune"), wan }
         }
+        PoolEndpoint::Fire => return event::fire(call),
+        PoolEndpoint::Events => return event::list(call),
     }))
 }

@@ -95,6 +95,22 @@ impl Json {
         self.number(value.unsigned_abs());
     }
 
+    /// A number with a fraction. Very small and very large ones have an exponent of two digits, as
+    /// in the original; what is no number is zero.
+    pub(crate) fn float(&mut self, value: f64) {
+        let size = value.abs();
+        if !value.is_finite() || size == 0.0 {
+            return self.raw("0");
+        }
+        if (1e-4..1e21).contains(&size) {
+            return self.raw(&value.to_string());
+        }
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |it| ('-', it));
+        self.raw(&format!("{digits}e{sign}{exponent:0>2}"));
+    }
+
     /// `true` or `false`.
     pub(crate) fn bool(&mut self, value: bool) {
         self.raw(if value { "true" } else { "false" });

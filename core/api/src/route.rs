@@ -25,13 +25,15 @@ pub enum Endpoint {
     Kv,
     /// `/v1/catalog/`.
     Catalog(CatalogEndpoint),
+    /// `/v1/coordinate/`.
+    Coordinate(CoordinateEndpoint),
     /// `/v1/health/`.
     Health(HealthEndpoint),
     /// `/v1/agent/`.
     Agent(AgentEndpoint),
     /// `/v1/operator/`.
     Operator(OperatorEndpoint),
-    /// `/v1/agent/join/` and what else is about the pool.
+    /// `/v1/agent/join/`, `/v1/event/` and what else is about the pool.
     Pool(PoolEndpoint),
     /// `/v1/status/`.
     Status(StatusEndpoint),
@@ -49,6 +51,15 @@ pub enum CatalogEndpoint {
     Service,
     Node,
     NodeServices,
+}
+
+/// Endpoints about where nodes are.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs)] // The names are those of the paths.
+pub enum CoordinateEndpoint {
+    Datacenters,
+    Nodes,
+    Node,
 }
 
 /// Endpoints about health.
@@ -101,6 +112,8 @@ pub enum StatusEndpoint {
 pub enum PoolEndpoint {
     Join,
     ForceLeave,
+    Fire,
+    Events,
 }
 
 /// Endpoints about the servers.
@@ -120,7 +133,8 @@ pub enum OperatorEndpoint {
 pub const ROUTES: &[Route] = {
     use AgentEndpoint as A;
     use CatalogEndpoint as C;
-    use Endpoint::{Agent, Catalog, Health, Kv, Operator, Pool, Status};
+    use CoordinateEndpoint as D;
+    use Endpoint::{Agent, Catalog, Coordinate, Health, Kv, Operator, Pool, Status};
     use HealthEndpoint as H;
     use OperatorEndpoint as O;
     use PoolEndpoint as P;
@@ -172,6 +186,11 @@ pub const ROUTES: &[Route] = {
         route("/v1/agent/reload", PUT, Agent(A::Reload)),
         route("/v1/agent/join/", PUT, Pool(P::Join)),
         route("/v1/agent/force-leave/", PUT, Pool(P::ForceLeave)),
+        route("/v1/coordinate/nodes", GET, Coordinate(D::Nodes)),
+        route("/v1/coordinate/node/", GET, Coordinate(D::Node)),
+        route("/v1/coordinate/datacenters", GET, Coordinate(D::Datacenters)),
+        route("/v1/event/fire/", PUT, Pool(P::Fire)),
+        route("/v1/event/list", GET, Pool(P::Events)),
         route("/v1/operator/raft/configuration", GET, Operator(O::RaftConfiguration)),
         route("/v1/operator/raft/peer", DELETE, Operator(O::RaftPeer)),
         route("/v1/operator/raft/transfer-leader", PUT_POST, Operator(O::TransferLeader)),

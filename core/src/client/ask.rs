@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use tribune_agent::SyncId;
+use tribune_api::coordinate::from_here;
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::id::ServerId;
@@ -84,10 +85,11 @@ impl Client {
     pub(super) fn ask(
         &mut self,
         id: RequestId,
-        request: OwnedRequest,
+        mut request: OwnedRequest,
         changes: bool,
         patience: Duration,
     ) {
+        from_here(&mut request.query, &self.config.name);
         if self.route.is_empty() {
             return self.reply(id, Error::NoServers.into());
         }
@@ -229,6 +231,7 @@ impl Client {
     /// The client is gone.
     pub(super) fn cancel(&mut self, id: RequestId) {
         self.ledger.take(id);
+        self.fired.cancel(id);
         let Some(serial) = self.asks.serials.get(&id).copied() else { return };
         let of = self.asks.asks.get(&serial).and_then(|it| it.of);
         self.asks.remove(serial);

@@ -121,6 +121,7 @@ impl Client {
             server: false,
             members: self.gossip.shown(),
             members_wan: Vec::new(),
+            coordinate: self.gossip.coordinate(),
             stats: BTreeMap::from([("agent".to_owned(), agent), ("consul".to_owned(), consul)]),
             ..config.facts()
         }

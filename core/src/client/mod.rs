@@ -22,6 +22,7 @@ use tribune_state::Store;
 
 use crate::config::Config;
 use crate::event::Event;
+use crate::fired::{self, Fired};
 use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
 use crate::node::Restored;
@@ -39,6 +40,7 @@ pub struct Client {
     config: Config,
     local: Local,
     gossip: Gossip,
+    fired: Fired,
     ledger: Ledger,
     route: Route,
     asks: Asks,
@@ -66,6 +68,7 @@ impl Client {
         let gossip = Gossip::new(&config, &config.client_tags(), rng.draw(), now);
         Self {
             gossip,
+            fired: Fired::default(),
             ledger: Ledger::default(),
             route: Route::new(now, &mut rng),
             asks: Asks::new(rng.draw() >> 1),
@@ -115,6 +118,8 @@ impl Client {
         self.gossip.handle_timeout(now);
         self.route.handle_timeout(now, &mut self.rng);
         self.expire_asks();
+        let over = self.fired.expire(now);
+        self.reply_all(over);
         for id in self.ledger.overdue(now) {
             if let Some(Pending::Settling { change, response }) = self.ledger.take(id) {
                 // The catalog may take its time. The disk may not: what is not on it would not
@@ -134,6 +139,7 @@ impl Client {
         let others = [self.local.poll_timeout(), self.ledger.poll_timeout(), leave];
         let others = others.into_iter().flatten().min().unwrap_or(Instant::NEVER);
         let machines = self.gossip.poll_timeout().min(self.route.poll_timeout());
+        let machines = machines.min(self.fired.poll_timeout());
         machines.min(self.asks.poll_timeout()).min(others)
     }
 
@@ -154,14 +160,15 @@ impl Client {
             leader: None,
             lease_until: None,
             leader_contact: None,
+            placed: 0,
         }
     }
 
     /// A view that answers nothing.
     pub fn view(&self) -> View {
         let freshness = Freshness { leads: false, lease_until: None, leader_contact: None };
-        let peers = Arc::default();
-        View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers }
+        let (peers, places) = (Arc::default(), Arc::default());
+        View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers, places }
     }
 
     /// See [`Node`](crate::Node): the children are visited in a fixed order, until all are quiet.
@@ -187,7 +194,10 @@ impl Client {
         match news {
             News::Member(event) => self.on_member(&event),
             News::Joined(id, response) => self.reply(id, response),
-            News::Fired(_) => {}
+            News::Fired(event) => {
+                let woken = self.fired.hear(&event, &self.config.name, &self.local);
+                self.reply_all(woken);
+            }
             News::Left => self.gone(),
         }
     }
@@ -209,7 +219,8 @@ impl Client {
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
-        if self.config.requests_max <= self.ledger.len() + self.asks.len() {
+        let waiting = self.ledger.len() + self.asks.len() + self.fired.len();
+        if self.config.requests_max <= waiting {
             return self.reply(id, Error::Overloaded.into());
         }
         match call {
@@ -218,6 +229,15 @@ impl Client {
             Call::ForceLeave { node, prune } => {
                 let response = force_leave(&mut self.gossip, self.now, &node, prune);
                 self.reply(id, response);
+            }
+            Call::Fire(fire) => {
+                let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
+                self.reply(id, response);
+            }
+            Call::Events(list) => {
+                if let Some(response) = self.fired.ask(self.now, id, list, &mut self.rng) {
+                    self.reply(id, response);
+                }
             }
             Call::Forward { request, changes, patience } => {
                 self.ask(id, request, changes, patience);
@@ -277,6 +297,12 @@ impl Client {
 
     fn reply(&mut self, id: RequestId, response: Response) {
         self.outputs.push_back(Output::Reply { id, response });
+    }
+
+    fn reply_all(&mut self, answers: Vec<(RequestId, Response)>) {
+        for (id, response) in answers {
+            self.reply(id, response);
+        }
     }
 
     fn say(&mut self, to: ServerId, message: Wire) {

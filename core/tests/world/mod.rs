@@ -9,13 +9,14 @@ use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
 use tribune_api::http::{Content, Method, OwnedRequest, Response};
 use tribune_api::plan::{
-    self, Consistency, Context, Evaluation, Plan, Query, Read, Selection, Write, WriteAnswer,
+    self, Consistency, Context, Evaluation, Plan, PoolCall, Query, Read, Selection, Write,
+    WriteAnswer,
 };
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::wire::{Founder, Hello};
 use tribune_core::{
-    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, Wire,
+    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, View, Wire,
 };
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
@@ -280,6 +281,33 @@ impl World {
         self.call(name, Call::Operator { call, request })
     }
 
+    /// What a client asks an agent about events, as it came over HTTP.
+    pub fn events(&mut self, name: &str, target: &str, body: &str) -> (String, RequestId) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (format!("/v1/event/{path}"), query.to_owned());
+        let method = if target.starts_with("fire/") { Method::Put } else { Method::Get };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = OwnedRequest { method, path, query, token: None, body };
+        let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
+        let Plan::Pool(call) = plan else { panic!("{target} is not about events") };
+        let call = match call {
+            PoolCall::Fire(fire) => Call::Fire(fire),
+            PoolCall::Events(list) => Call::Events(list),
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => unreachable!("{target}"),
+        };
+        self.call(name, call)
+    }
+
+    /// A client has gone before it was answered.
+    pub fn cancel(&mut self, (name, id): &(String, RequestId)) {
+        self.input(name, Input::Cancel(*id));
+    }
+
+    /// Whether a request is answered.
+    pub fn is_answered(&self, (name, id): &(String, RequestId)) -> bool {
+        self.servers[name].replies.contains_key(id)
+    }
+
     fn call(&mut self, name: &str, call: Call) -> (String, RequestId) {
         let id = RequestId(self.next_request);
         self.next_request += 1;
@@ -388,8 +416,7 @@ impl World {
                     assert_eq!(before, None, "{id:?} was answered twice");
                 }
                 Output::Serve(serve) => {
-                    let context = Context::new("dc1", name);
-                    let evaluation = serve.query.evaluate(&node.view().snapshot, &context, false);
+                    let evaluation = evaluate(name, &node.view(), &serve.query);
                     for id in serve.ids.iter().filter(|it| !it.is_own()) {
                         let before = server.replies.insert(*id, shown(&evaluation));
                         assert_eq!(before, None, "{id:?} was answered twice");
@@ -520,6 +547,10 @@ fn is_crowded(
     };
     let waiting: usize = messages.iter().filter(|it| it.1 == to).map(|it| len(&it.3)).sum();
     waiting != 0 && len(message) != 0 && 32 << 20 < waiting + len(message)
+}
+
+fn evaluate(at: &str, view: &View, query: &Query) -> Evaluation {
+    query.evaluate(&view.snapshot, &view.places, &Context::new("dc1", at), false)
 }
 
 fn shown(evaluation: &Evaluation) -> Response {

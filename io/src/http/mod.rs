@@ -203,7 +203,11 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
         Plan::Pool(PoolCall::ForceLeave { node, prune, wan: false }) => {
             api.node.call(Call::ForceLeave { node, prune }).await
         }
-        Plan::Pool(_) => Err(Error::bad("this agent is in no WAN pool")),
+        Plan::Pool(PoolCall::Fire(fire)) => api.node.call(Call::Fire(fire)).await,
+        Plan::Pool(PoolCall::Events(list)) => api.node.call(Call::Events(list)).await,
+        Plan::Pool(PoolCall::Join { .. } | PoolCall::ForceLeave { .. }) => {
+            Err(Error::bad("this agent is in no WAN pool"))
+        }
         Plan::Read(_)
         | Plan::Write(_)
         | Plan::Status(_)

@@ -510,6 +510,7 @@ const fn blank() -> Shown {
         leader: None,
         lease_until: None,
         leader_contact: None,
+        placed: 0,
     }
 }
 

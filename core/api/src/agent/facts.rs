@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::NodeId;
 
 /// What a node knows of itself. Gathered by the node when one of these requests comes in.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeFacts {
     /// Its name.
     pub node: String,
@@ -34,6 +35,8 @@ pub struct NodeFacts {
     pub members: Vec<Member>,
     /// The servers of all datacenters, by name.
     pub members_wan: Vec<Member>,
+    /// Where it is, as far as round-trip times can tell.
+    pub coordinate: Coordinate,
     /// The configuration in force, as `DebugConfig` shows it: names and JSON values, secrets
     /// hidden.
     pub config: BTreeMap<String, serde_json::Value>,

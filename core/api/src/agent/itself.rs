@@ -1,6 +1,7 @@
 //! `/v1/agent/self` and `/v1/agent/version`.
 
 use super::{NodeFacts, render};
+use crate::coordinate;
 use crate::render::{self as rows, Json, OBJECT};
 
 /// Who this agent is, as service discovery and operators ask for it.
@@ -14,8 +15,8 @@ pub(super) fn itself(facts: &NodeFacts) -> Json {
         json.raw(":");
         json.raw(&value.to_string());
     });
-    // Where an agent is that has not measured anything yet.
-    json.raw(r#","Coord":{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":1e-05}"#);
+    json.raw(r#","Coord":"#);
+    coordinate::write(&mut json, &facts.coordinate);
     json.raw(r#","Member":"#);
     match facts.members.iter().find(|it| it.name == facts.node) {
         Some(member) => render::member(&mut json, member),

@@ -158,8 +158,8 @@ fn text(field: &Field) -> Result<String, DecodeError> {
 }
 
 /// The headers that responses have besides those of [`ReadMeta`].
-pub(super) const HEADERS: [&str; 4] =
-    ["Allow", "Location", "X-Consul-ContentHash", "X-Consul-Reason"];
+pub(super) const HEADERS: [&str; 5] =
+    ["Allow", "Location", "X-Consul-ContentHash", "X-Consul-Reason", "X-Consul-Index"];
 
 // What follows is numbered by place: add at the end, never remove.
 

@@ -56,6 +56,16 @@ fn operator() {
 }
 
 #[test]
+fn coordinate() {
+    check("coordinate.txt");
+}
+
+#[test]
+fn event() {
+    check("event.txt");
+}
+
+#[test]
 fn requests() {
     check("requests.txt");
 }

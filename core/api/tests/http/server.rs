@@ -1,12 +1,17 @@
 //! A server without sockets, disks or peers.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use tribune_agent::{Config, Local, Output};
 use tribune_api::agent::{self, Member, MemberStatus, NodeFacts};
+use tribune_api::coordinate::{Place, Places};
 use tribune_api::error::Error;
+use tribune_api::event::{Fire, UserEvent};
 use tribune_api::http::{Method, Request, Response};
 use tribune_api::operator::{self, Health, OperatorCall, SerfStatus, ServerHealth};
-use tribune_api::plan::{Consistency, Context, Plan, Read, plan};
+use tribune_api::plan::{Consistency, Context, Plan, PoolCall, Read, plan};
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_raft::TransferError;
@@ -18,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) store: Store,
     local: Local,
     facts: NodeFacts,
+    heard: VecDeque<UserEvent>,
+    places: Places,
     now: Instant,
 }
 
@@ -30,6 +37,8 @@ impl Default for Server {
             store: Store::default(),
             local: Local::new(config, 7, Instant::START),
             facts: facts(id),
+            heard: VecDeque::new(),
+            places: places(),
             now: Instant::START,
         }
     }
@@ -62,14 +71,38 @@ impl Server {
                 call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
             }
             Plan::Operator(call) => operate(&call),
-            Plan::Pool(_) => Response::text(599, "to the pool"),
+            Plan::Pool(call) => self.tell(call),
             Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
+        }
+    }
+
+    /// What is fired is heard at once.
+    fn tell(&mut self, call: PoolCall) -> Response {
+        match call {
+            PoolCall::Fire(Fire { name, payload, filter, pretty }) => {
+                let number = self.heard.len() as u128 + 1;
+                let id = Uuid::from_entropy(number);
+                let mut event = UserEvent { id, name, payload, filter, version: 1, ltime: 0 };
+                let response = event.fired(pretty);
+                event.ltime = number as u64;
+                self.heard.push_back(event);
+                response
+            }
+            PoolCall::Events(list) => {
+                let waits = list.index != Index(0);
+                list.answer(&self.heard, waits).unwrap_or_else(|| {
+                    Response::text(599, format!("waits for {}s", list.wait.as_secs()))
+                })
+            }
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => {
+                Response::text(599, format!("{call:?}"))
+            }
         }
     }
 
     fn read(&self, read: &Read) -> Response {
         let snapshot = self.store.snapshot();
-        let evaluation = read.query.evaluate(&snapshot, &self.context, read.pretty);
+        let evaluation = read.query.evaluate(&snapshot, &self.places, &self.context, read.pretty);
         assert_eq!(evaluation.index, read.query.index(&snapshot), "{:?}", read.query);
         assert!(Index(0) < evaluation.index, "{:?}", read.query);
         let mut response = Response::empty(evaluation.status);
@@ -100,6 +133,16 @@ impl Server {
             }
         }
     }
+}
+
+/// Agents on a line, a tenth of a second between each and the next.
+fn places() -> Places {
+    let place = |(number, name): (usize, &str)| {
+        let mut place = Place { server: name == "n1", ..Place::default() };
+        place.coordinate.vec[0] = number as f64 / 10.0;
+        (name.into(), place)
+    };
+    Places(["n1", "m3", "m1", "stranger"].into_iter().enumerate().map(place).collect())
 }
 
 /// A leader and two servers that it has seen in better days.
@@ -173,6 +216,7 @@ fn facts(id: NodeId) -> NodeFacts {
         status: MemberStatus::Alive,
     };
     NodeFacts {
+        coordinate: Coordinate::default(),
         node: "n1".into(),
         id,
         datacenter: "dc1".into(),

@@ -21,9 +21,8 @@ fn what_clients_were_told_holds_in_every_story() {
 /// What a test never meets it does not test.
 #[test]
 fn snapshots_travel() {
-    let scenario = Scenario::find("crash5").expect("the list has it");
-    let installed: u32 = (0..5).map(|seed| scenario.run(seed).installed).sum();
-    assert!(0 < installed);
+    let scenario = Scenario::find("split5").expect("the list has it");
+    assert!((0..20).any(|seed| 0 < scenario.run(seed).installed));
 }
 
 #[test]

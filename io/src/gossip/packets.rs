@@ -75,3 +75,39 @@ const PACKET_LEN_MAX: usize = 65_536;
 
 /// How long to wait after an error: the next one could follow at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::Strictness;
+    use super::super::{Key, Keyring};
+    use super::*;
+    use crate::net::{Net as _, TokioNet};
+
+    fn guard(key: u8) -> Guard {
+        let keyring = Keyring::new(Key::new(&[key; 16]).unwrap());
+        let strictness = Strictness { incoming: true, outgoing: true };
+        Guard::new(keyring, "dc1", strictness, u128::from(key) << 80)
+    }
+
+    async fn socket(guard: Guard) -> (Packets<tokio::net::UdpSocket>, SocketAddr) {
+        let socket = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let addr = socket.local_addr().unwrap();
+        (Packets::new(socket, guard), addr)
+    }
+
+    #[tokio::test]
+    async fn a_socket_with_keys_hears_nothing_of_those_without() {
+        let (ours, to) = socket(guard(1)).await;
+        let (packets, mut heard) = mpsc::channel(8);
+        let receiving = tokio::spawn(ours.receive(packets));
+        // In this order: what the last one says, the others would have said before.
+        for (sender, text) in [(Guard::default(), "in the clear"), (guard(2), "another key")] {
+            socket(sender).await.0.send(to, text.into());
+        }
+        let (member, from) = socket(guard(1)).await;
+        member.send(to, "hello".into());
+        let packet = heard.recv().await.unwrap();
+        assert_eq!((packet.from, &packet.bytes[..]), (from, &b"hello"[..]));
+        receiving.abort();
+    }
+}

@@ -22,14 +22,14 @@ use tribune_api::http::Response;
 use tribune_api::plan::Context;
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
-use tribune_core::{Agent, Input, Output, RequestId, Serve, Shown, View};
+use tribune_core::{Agent, Input, Output, RequestId, Serve, Shown, View, Wire};
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::{Snapshot, Store};
 
 use snapshots::{Chore, Snapshots};
 
 use crate::clock::Clock;
-use crate::gossip::{Packet, Packets};
+use crate::gossip::{Guard, Kind, Packet, Packets};
 use crate::handle::{Client, NodeHandle, ToNode};
 use crate::log;
 use crate::net::Net;
@@ -105,6 +105,7 @@ pub struct Driver<W, S, C, N: Net> {
     server: rpc::Server,
     /// The pool of the datacenter.
     gossip: Packets<N::Udp>,
+    guard: Guard,
     packets: mpsc::Receiver<Packet>,
     /// Invariant: there until the driver runs.
     packets_to: Option<mpsc::Sender<Packet>>,
@@ -139,6 +140,8 @@ pub struct Parts<W, S, C, N: Net> {
     pub listeners: Vec<N::Listener>,
     /// Where the pool's packets come in.
     pub gossip: N::Udp,
+    /// What those have to pass, and the exchanges over streams.
+    pub guard: Guard,
     /// What everything random in the shell follows from.
     pub seed: u64,
     /// Where answers are rendered and checks run.
@@ -193,7 +196,8 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed, lost),
             heard,
             reports,
-            gossip: Packets::new(parts.gossip),
+            gossip: Packets::new(parts.gossip, parts.guard.clone()),
+            guard: parts.guard,
             packets,
             packets_to: Some(packets_to),
             server: rpc::Server::new(parts.rpc, incoming),
@@ -302,8 +306,30 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         self.has_peers = true;
         let (now, from) = (self.clock.now(), heard.from);
         for message in heard.messages {
-            self.node.handle(now, Input::Message { from, message });
+            if let Some(message) = self.opened(message) {
+                self.node.handle(now, Input::Message { from, message });
+            }
         }
+    }
+
+    /// What the pool says over streams is as secret as its packets.
+    fn sealed(&self, mut message: Wire) -> Wire {
+        if let Wire::Exchange { request, .. } = &mut message {
+            *request = self.guard.seal(Kind::Request, std::mem::take(request));
+        } else if let Wire::Exchanged { answer, .. } = &mut message {
+            *answer = self.guard.seal(Kind::Answer, std::mem::take(answer));
+        }
+        message
+    }
+
+    /// The other way. `None`, if a stranger says it: whoever waits for an answer gives up in time.
+    fn opened(&self, mut message: Wire) -> Option<Wire> {
+        if let Wire::Exchange { request, .. } = &mut message {
+            *request = self.guard.open(Kind::Request, std::mem::take(request))?;
+        } else if let Wire::Exchanged { answer, .. } = &mut message {
+            *answer = self.guard.open(Kind::Answer, std::mem::take(answer))?;
+        }
+        Some(message)
     }
 
     fn on_packet(&mut self, Packet { from, bytes: packet }: Packet) {
@@ -370,9 +396,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             Output::Persist(_) => unreachable!("handed to the log before"),
             Output::Send { to, message } => {
                 self.has_peers = true;
-                self.pool.send(&to, &message);
+                self.pool.send(&to, &self.sealed(message));
             }
-            Output::Packet { to, bytes } => self.gossip.send(to, &bytes),
+            Output::Packet { to, bytes } => self.gossip.send(to, bytes),
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });
             }

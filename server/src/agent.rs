@@ -32,6 +32,7 @@ use tribune_base::time::Instant;
 use tribune_core::{Agent, Call, Client, Node};
 use tribune_io::clock::{self, Clock};
 use tribune_io::driver::{Driver, Parts, Stopped, Storage};
+use tribune_io::gossip::{Guard, Strictness, file};
 use tribune_io::handle::NodeHandle;
 use tribune_io::net::{Net as _, TokioNet};
 use tribune_io::rpc::{Preamble, Rpc};
@@ -141,6 +142,7 @@ fn run_node<W: Wal + 'static, S: Storage>(
     let (wal, wal_events) = (found.wal, found.wal_events);
     let rpc = Rpc::new(ours, settings::rpc(&config));
     let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
+    let guard = guard(&config)?;
     let resolve = Arc::new(edge::Resolver::new(&config, seed));
     // Sockets belong to the runtime they are made in, which is the node's.
     let parts = move |Sockets { listeners, gossip }| Parts {
@@ -152,6 +154,7 @@ fn run_node<W: Wal + 'static, S: Storage>(
         rpc,
         listeners,
         gossip,
+        guard,
         seed,
         edge: on_edge,
         context: known,
@@ -170,6 +173,24 @@ fn run_node<W: Wal + 'static, S: Storage>(
     // The node's thread ends with its driver, and the log's with it.
     let ended = node_thread.join();
     edge_error(outcome, ended.is_err())
+}
+
+/// What keeps the pool from strangers: the keys on disk, or the first of them.
+fn guard(config: &Config) -> Result<Guard, Failed> {
+    let wanted = &config.encrypt;
+    let dir = config.data_dir.as_ref().filter(|_| wanted.keyring_file && !config.dev);
+    let path = dir.map(|it| it.join(file::LAN));
+    let beginning = file::begin(path.as_deref(), wanted.key.as_ref());
+    let beginning = beginning.map_err(|it| Failed::new("encrypt", it))?;
+    if beginning.differs {
+        warn!("encrypt: the key is not in the keyring on disk, which counts; it is not used");
+    }
+    let Some(keyring) = beginning.keyring else { return Ok(Guard::default()) };
+    let entropy = entropy::draw().map_err(|it| Failed::new("no entropy", it))?;
+    let strictness =
+        Strictness { incoming: wanted.verify_incoming, outgoing: wanted.verify_outgoing };
+    info!(keys = keyring.keys().len(), "Gossip is encrypted");
+    Ok(Guard::new(keyring, &config.datacenter, strictness, entropy))
 }
 
 /// Where other agents reach this one.

@@ -8,11 +8,15 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::debug;
 use tribune_base::time::Duration;
 
+use super::guard::{Guard, Kind};
 use crate::net::Udp;
 
 /// A pool's socket. A clone is the same.
 #[derive(Debug)]
-pub struct Packets<U>(Arc<U>);
+pub struct Packets<U> {
+    socket: Arc<U>,
+    guard: Guard,
+}
 
 /// A packet that has come in.
 #[derive(Clone, Debug)]
@@ -25,19 +29,20 @@ pub struct Packet {
 
 impl<U> Clone for Packets<U> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { socket: Arc::clone(&self.socket), guard: self.guard.clone() }
     }
 }
 
 impl<U: Udp> Packets<U> {
-    /// Packets of `socket`.
-    pub fn new(socket: U) -> Self {
-        Self(Arc::new(socket))
+    /// Packets of `socket`, which pass `guard`.
+    pub fn new(socket: U, guard: Guard) -> Self {
+        Self { socket: Arc::new(socket), guard }
     }
 
     /// Send a packet, or lose it: gossip does not mind.
-    pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
-        if let Err(error) = self.0.try_send(bytes, to) {
+    pub fn send(&self, to: SocketAddr, bytes: Bytes) {
+        let sealed = self.guard.seal(Kind::Packet, bytes);
+        if let Err(error) = self.socket.try_send(&sealed, to) {
             debug!(target: "gossip", %to, %error, "a packet was not sent");
         }
     }
@@ -46,9 +51,10 @@ impl<U: Udp> Packets<U> {
     pub async fn receive(self, packets: mpsc::Sender<Packet>) {
         let mut buf = vec![0; PACKET_LEN_MAX];
         loop {
-            match self.0.recv(&mut buf).await {
+            match self.socket.recv(&mut buf).await {
                 Ok((len, from)) => {
                     let bytes = Bytes::copy_from_slice(&buf[..len]);
+                    let Some(bytes) = self.guard.open(Kind::Packet, bytes) else { continue };
                     match packets.try_send(Packet { from, bytes }) {
                         Ok(()) | Err(TrySendError::Full(_)) => {}
                         Err(TrySendError::Closed(_)) => return,
@@ -69,3 +75,39 @@ const PACKET_LEN_MAX: usize = 65_536;
 
 /// How long to wait after an error: the next one could follow at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::Strictness;
+    use super::super::{Key, Keyring};
+    use super::*;
+    use crate::net::{Net as _, TokioNet};
+
+    fn guard(key: u8) -> Guard {
+        let keyring = Keyring::new(Key::new(&[key; 16]).unwrap());
+        let strictness = Strictness { incoming: true, outgoing: true };
+        Guard::new(keyring, "dc1", strictness, u128::from(key) << 80)
+    }
+
+    async fn socket(guard: Guard) -> (Packets<tokio::net::UdpSocket>, SocketAddr) {
+        let socket = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let addr = socket.local_addr().unwrap();
+        (Packets::new(socket, guard), addr)
+    }
+
+    #[tokio::test]
+    async fn a_socket_with_keys_hears_nothing_of_those_without() {
+        let (ours, to) = socket(guard(1)).await;
+        let (packets, mut heard) = mpsc::channel(8);
+        let receiving = tokio::spawn(ours.receive(packets));
+        // In this order: what the last one says, the others would have said before.
+        for (sender, text) in [(Guard::default(), "in the clear"), (guard(2), "another key")] {
+            socket(sender).await.0.send(to, text.into());
+        }
+        let (member, from) = socket(guard(1)).await;
+        member.send(to, "hello".into());
+        let packet = heard.recv().await.unwrap();
+        assert_eq!((packet.from, &packet.bytes[..]), (from, &b"hello"[..]));
+        receiving.abort();
+    }
+}

@@ -15,10 +15,9 @@
 //!
 //! # The nonce
 //!
-//! The caller draws it, from the operating system or from a simulation's seed. All members of a pool
-//! share a key, so a counter would repeat: it is random, and a key is good for 2³² messages of all
-//! members together (section 8.3 there). At a thousand messages a second that is seven weeks; a
-//! pool that sends more renews its key more often.
+//! The caller says which, and never the same twice. All members of a pool share a key, so a counter
+//! that begins at zero would repeat: each counts from a random one instead, and would have to be very
+//! unlucky to meet another's (see [`Guard`](super::Guard)).
 
 use aes_gcm::Nonce;
 use aes_gcm::aead::{Aead as _, Payload};

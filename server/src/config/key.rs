@@ -195,10 +195,10 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("gossip_wan.probe_timeout", Duration),
     honoured("gossip_wan.retransmit_mult", Uint),
     honoured("gossip_wan.suspicion_mult", Uint),
-    unguarded("encrypt", Text),
-    ignored("encrypt_verify_incoming", Bool),
-    ignored("encrypt_verify_outgoing", Bool),
-    moot("disable_keyring_file", Bool),
+    honoured("encrypt", Text),
+    honoured("encrypt_verify_incoming", Bool),
+    honoured("encrypt_verify_outgoing", Bool),
+    honoured("disable_keyring_file", Bool),
 
     // TLS.
     unguarded("tls", Raw),

@@ -12,6 +12,7 @@ use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Config, Node, Restored, View};
 use tribune_io::clock::Clock;
 use tribune_io::driver::{Driver, Parts, Resolve};
+use tribune_io::gossip::Guard;
 use tribune_io::http::{self, Api};
 use tribune_io::net::Net as _;
 use tribune_io::raft_log;
@@ -89,6 +90,7 @@ impl Host {
                 self.net.listen(everywhere(GOSSIP_PORT)).await?,
             ],
             gossip: self.net.bind(everywhere(GOSSIP_PORT)).await?,
+            guard: Guard::default(),
             seed,
             edge: Handle::current(),
             context: Arc::clone(&context),

@@ -1,0 +1,213 @@
+//! What stands between a pool and its network: what leaves is sealed, what comes is opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tracing::debug;
+
+use super::keyring::Keyring;
+use super::seal::{self, NONCE_LEN};
+
+/// The guard of one pool. A clone is the same: who changes the keys changes them for all. The
+/// default one lets everything pass, as a pool without keys wants it.
+#[derive(Clone, Debug, Default)]
+pub struct Guard(Option<Arc<Keys>>);
+
+/// How strict a guard is. Both are off only while a pool is being encrypted, one member at a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Strictness {
+    /// Whether what comes in the clear is dropped.
+    pub incoming: bool,
+    /// Whether what leaves is sealed.
+    pub outgoing: bool,
+}
+
+/// What is guarded. What is sealed as one does not open as another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A packet.
+    Packet,
+    /// What a member begins an exchange with.
+    Request,
+    /// What another ends it with.
+    Answer,
+}
+
+struct Keys {
+    keyring: ArcSwap<Keyring>,
+    pool: String,
+    strictness: Strictness,
+    /// The first nonce, and how many were used.
+    first: u128,
+    used: AtomicU64,
+}
+
+impl Guard {
+    /// Guards `pool` with the keys of `keyring`. `entropy` must be fresh: nonces are counted from
+    /// there. Members start far from each other, so that what they count does not meet: for ten
+    /// thousand that send 2³² messages each, the chance is one in 2³⁷.
+    pub fn new(keyring: Keyring, pool: &str, strictness: Strictness, entropy: u128) -> Self {
+        Self(Some(Arc::new(Keys {
+            keyring: ArcSwap::from_pointee(keyring),
+            pool: pool.to_owned(),
+            strictness,
+            first: entropy,
+            used: AtomicU64::new(0),
+        })))
+    }
+
+    /// The keys, if this pool has any.
+    pub fn keyring(&self) -> Option<Arc<Keyring>> {
+        self.0.as_ref().map(|it| it.keyring.load_full())
+    }
+
+    /// Use these keys from now on. Without effect on a pool that does not encrypt.
+    pub fn set_keyring(&self, keyring: Keyring) {
+        if let Some(keys) = &self.0 {
+            keys.keyring.store(Arc::new(keyring));
+        }
+    }
+
+    /// What leaves, as it leaves.
+    pub fn seal(&self, kind: Kind, plain: Bytes) -> Bytes {
+        match &self.0 {
+            Some(keys) if keys.strictness.outgoing => {
+                seal::seal(&keys.keyring.load(), keys.nonce(), &keys.aad(kind), &plain)
+            }
+            Some(_) | None => plain,
+        }
+    }
+
+    /// What has come, as it was meant. `None`, if a stranger has sent it.
+    pub fn open(&self, kind: Kind, bytes: Bytes) -> Option<Bytes> {
+        let Some(keys) = &self.0 else { return Some(bytes) };
+        match seal::open(&keys.keyring.load(), &keys.aad(kind), &bytes) {
+            Ok(plain) => Some(plain),
+            // It may be in the clear. If it is not, the pool will make nothing of it.
+            Err(_) if !keys.strictness.incoming => Some(bytes),
+            Err(error) => {
+                debug!(target: "gossip", ?kind, %error, "dropped what a stranger sent");
+                None
+            }
+        }
+    }
+}
+
+impl Keys {
+    fn nonce(&self) -> [u8; NONCE_LEN] {
+        let number = u128::from(self.used.fetch_add(1, Ordering::Relaxed));
+        let bytes = self.first.wrapping_add(number).to_be_bytes();
+        let (_, nonce) = bytes.split_last_chunk().expect("a nonce is shorter than that");
+        *nonce
+    }
+
+    /// What is known on both sides: of which pool it is, and what.
+    fn aad(&self, kind: Kind) -> Vec<u8> {
+        let kind = match kind {
+            Kind::Packet => b'p',
+            Kind::Request => b'r',
+            Kind::Answer => b'a',
+        };
+        [&[kind], self.pool.as_bytes()].concat()
+    }
+}
+
+/// Keys do not belong into logs.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pool, strictness, .. } = self;
+        f.debug_struct("Keys").field("pool", pool).field("strictness", strictness).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::Key;
+    use super::*;
+
+    const STRICT: Strictness = Strictness { incoming: true, outgoing: true };
+    const PLAIN: &[u8] = b"a message";
+
+    fn keyring(n: u8) -> Keyring {
+        Keyring::new(Key::new(&[n; 32]).unwrap())
+    }
+
+    fn guard(n: u8, pool: &str, strictness: Strictness) -> Guard {
+        Guard::new(keyring(n), pool, strictness, u128::from(n) << 64)
+    }
+
+    fn passes(from: &Guard, to: &Guard) -> bool {
+        let sent = from.seal(Kind::Packet, PLAIN.into());
+        to.open(Kind::Packet, sent).is_some_and(|it| it == PLAIN)
+    }
+
+    #[test]
+    fn members_understand_each_other_and_strangers_nothing() {
+        let (one, other) = (guard(1, "dc1", STRICT), guard(1, "dc1", STRICT));
+        assert!(passes(&one, &other) && passes(&other, &one));
+        let sealed = one.seal(Kind::Packet, PLAIN.into());
+        assert!(!sealed.windows(PLAIN.len()).any(|it| it == PLAIN));
+        for stranger in [guard(2, "dc1", STRICT), guard(1, "dc2", STRICT), Guard::default()] {
+            assert!(!passes(&one, &stranger), "{stranger:?}");
+            assert!(!passes(&stranger, &one), "{stranger:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_opens_as_something_else() {
+        let guard = guard(1, "dc1", STRICT);
+        let kinds = [Kind::Packet, Kind::Request, Kind::Answer];
+        for sealed_as in kinds {
+            for opened_as in kinds {
+                let sealed = guard.seal(sealed_as, PLAIN.into());
+                let opened = guard.open(opened_as, sealed).is_some();
+                assert_eq!(opened, sealed_as == opened_as, "{sealed_as:?} as {opened_as:?}");
+            }
+        }
+    }
+
+    /// First all can read and none seals, then all seal, then none listens to what is in the clear.
+    #[test]
+    fn a_pool_is_encrypted_one_member_at_a_time() {
+        let steps = [(false, false), (false, true), (true, true)];
+        let member = |(incoming, outgoing)| guard(1, "dc1", Strictness { incoming, outgoing });
+        let steps = [Guard::default(), member(steps[0]), member(steps[1]), member(steps[2])];
+        for (n, pair) in steps.windows(2).enumerate() {
+            for (from, to) in [(0, 1), (1, 0), (0, 0), (1, 1)] {
+                assert!(passes(&pair[from], &pair[to]), "step {n}, from {from} to {to}");
+            }
+        }
+        assert!(!passes(&steps[0], &steps[3]), "the clear is over");
+    }
+
+    #[test]
+    fn a_key_is_changed_under_traffic() {
+        let (one, other) = (guard(1, "dc1", STRICT), guard(1, "dc1", STRICT));
+        let (old, new) = (Key::new(&[1; 32]).unwrap(), Key::new(&[2; 32]).unwrap());
+        for step in 0..3 {
+            for member in [&one, &other] {
+                let mut keyring = (*member.keyring().unwrap()).clone();
+                match step {
+                    0 => keyring.install(new.clone()),
+                    1 => keyring.make_primary(&new).unwrap(),
+                    _ => keyring.remove(&old).unwrap(),
+                }
+                member.clone().set_keyring(keyring);
+                assert!(passes(&one, &other) && passes(&other, &one), "step {step}");
+            }
+        }
+        assert!(!passes(&guard(1, "dc1", STRICT), &one), "the old key is worth nothing");
+    }
+
+    #[test]
+    fn no_nonce_is_used_twice() {
+        // Also where the count goes round.
+        let guard = Guard::new(keyring(1), "dc1", STRICT, u128::MAX - 5);
+        let nonce = |_| guard.seal(Kind::Packet, PLAIN.into()).slice(1..=NONCE_LEN);
+        let nonces: std::collections::BTreeSet<_> = (0..1_000).map(nonce).collect();
+        assert_eq!(nonces.len(), 1_000);
+    }
+}

@@ -125,6 +125,25 @@ fn a_client_agent_without_servers_says_so() {
     assert_eq!((answer.status, &answer.body[..]), (500, &b"No known Consul servers"[..]));
 }
 
+/// An agent may be there before the servers have agreed on who leads.
+#[test]
+fn a_client_agent_that_was_first_is_in_the_catalog_as_soon_as_somebody_leads() {
+    let mut world = World::of(3);
+    world.stop("n3");
+    let client = world.add_client(1);
+    world.join(&client, "n1");
+    world.run(secs(10));
+    let registered = world.register(&client, "web");
+    world.run(secs(1));
+    assert_eq!(world.reply(registered).status, 200);
+    world.start("n3");
+    world.run(secs(5));
+    assert!(world.leader().is_some());
+    let found = world.ask(&client, Get, "/v1/health/service/web?passing", "");
+    world.run(secs(1));
+    assert!(world.reply(found).body.starts_with(br#"[{"Node":{"ID""#));
+}
+
 #[test]
 fn all_servers_start_again_and_nobody_has_to_register_again() {
     let mut world = datacenter();

@@ -165,6 +165,15 @@ impl Client {
         self.route.failed(of);
     }
 
+    /// `of` cannot do what it was asked, for lack of a leader. Ask again when there may be one.
+    pub(super) fn ask_later(&mut self, of: ServerId, serial: u64) {
+        let later = self.now + LATER + self.rng.up_to(LATER);
+        if let Some(ask) = self.asks.asks.get_mut(&serial).filter(|it| it.of == Some(of)) {
+            ask.of = None;
+            ask.next = later;
+        }
+    }
+
     /// The connection to `to` is gone, and with it whatever was on it.
     pub(super) fn lost(&mut self, to: &str) {
         if let Some(id) = self.route.at(to) {
@@ -240,6 +249,9 @@ impl Client {
         }
     }
 }
+
+/// How long a question rests that needs a leader where there is none: up to twice as long.
+const LATER: Duration = Duration::from_millis(250);
 
 /// How long a question rests that nobody heard: up to twice as long.
 const RETRY: Duration = Duration::from_millis(50);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tribune_agent::{self as agent, CatalogRows, SyncFailed, SyncId};
 use tribune_api::agent::{AgentCall, NodeFacts};
 use tribune_base::id::ServerId;
+use tribune_base::time::Duration;
 use tribune_state::{Command, Node, Registration};
 
 use super::Client;
@@ -13,7 +14,7 @@ use crate::event::Event;
 use crate::forward::outcomes;
 use crate::output::Output;
 use crate::request::{Pending, RequestId};
-use crate::wire::Proposed;
+use crate::wire::{Proposed, Rejected};
 
 impl Client {
     /// A client asks about this agent itself, or changes what it offers.
@@ -58,10 +59,10 @@ impl Client {
             }
             agent::Output::Sync { id, commands } => {
                 let command = Command::Batch(commands).encode();
-                self.ask_about(What::Propose { id, command }, self.config.hold_max);
+                self.ask_about(What::Propose { id, command }, SYNC_MAX);
             }
             agent::Output::ReadCatalog { id } => {
-                self.ask_about(What::Rows { id }, self.config.hold_max);
+                self.ask_about(What::Rows { id }, SYNC_MAX);
             }
             agent::Output::Event(event) => {
                 self.outputs.push_back(Output::Event(Event::Agent(event)));
@@ -72,6 +73,10 @@ impl Client {
     /// The catalog has been told, or not.
     pub(super) fn on_proposed(&mut self, from: ServerId, results: Vec<Proposed>) {
         for Proposed { serial, result } in results {
+            if result == Err(Rejected::NotLeader) {
+                self.ask_later(from, serial);
+                continue;
+            }
             let Some(What::Propose { id, .. }) = self.asks.take(from, serial) else { continue };
             let result = result.map(|(_, outcome)| outcomes(outcome)).map_err(|_| SyncFailed);
             self.local.synced(self.now, id, result);
@@ -81,14 +86,13 @@ impl Client {
 
     /// What the catalog has of this agent.
     pub(super) fn on_rows(&mut self, from: ServerId, serial: u64, rows: Option<Box<Registration>>) {
+        // It knows no leader. There may be one in a moment.
+        let Some(rows) = rows else { return self.ask_later(from, serial) };
         let Some(What::Rows { id }) = self.asks.take(from, serial) else { return };
-        self.compare(id, rows);
+        self.compare(id, *rows);
     }
 
-    fn compare(&mut self, id: SyncId, rows: Option<Box<Registration>>) {
-        let Some(rows) = rows.map(|it| *it) else {
-            return self.local.synced(self.now, id, Err(SyncFailed));
-        };
+    fn compare(&mut self, id: SyncId, rows: Registration) {
         let node = (!rows.node.is_empty()).then(|| Node {
             id: rows.id,
             name: rows.node,
@@ -127,3 +131,6 @@ impl Client {
         }
     }
 }
+
+/// How long servers may take to compare, or to write: longer than an election.
+const SYNC_MAX: Duration = Duration::from_secs(30);

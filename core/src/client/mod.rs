@@ -308,7 +308,7 @@ impl Client {
     fn say(&mut self, to: ServerId, message: Wire) {
         let Some(address) = self.route.address(to) else { return };
         let address = Arc::clone(address);
-        if self.route.greet(to) {
+        if self.route.greet(self.now, to) {
             let message = Wire::Here { address: self.gossip.own().to_string() };
             self.outputs.push_back(Output::Send { to: Arc::clone(&address), message });
         }

@@ -3,7 +3,7 @@
 //! One at a time, so that its answers never go back in time; another one as soon as that fails, and
 //! now and then anyway, so that all servers have their share when one of them has come back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tribune_base::id::ServerId;
@@ -16,15 +16,15 @@ pub(super) struct Route {
     /// The first of them is asked. Invariant: exactly the keys of `addresses`.
     order: Vec<ServerId>,
     addresses: BTreeMap<ServerId, Arc<str>>,
-    /// Who has been told where this agent is.
-    greeted: BTreeSet<ServerId>,
+    /// Who was told where this agent is, and when.
+    greeted: BTreeMap<ServerId, Instant>,
     rebalance: Instant,
 }
 
 impl Route {
     pub(super) fn new(now: Instant, rng: &mut Rng) -> Self {
         let rebalance = now + REBALANCE + rng.up_to(REBALANCE_SPREAD);
-        Self { order: Vec::new(), addresses: BTreeMap::new(), greeted: BTreeSet::new(), rebalance }
+        Self { order: Vec::new(), addresses: BTreeMap::new(), greeted: BTreeMap::new(), rebalance }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,9 +67,14 @@ impl Route {
         self.addresses.remove(&id).is_some()
     }
 
-    /// Whether a server is to be told where this agent is: the first time.
-    pub(super) fn greet(&mut self, id: ServerId) -> bool {
-        self.greeted.insert(id)
+    /// Whether a server is to be told where this agent is, before it is asked anything: it may have
+    /// begun anew, and know nobody.
+    pub(super) fn greet(&mut self, now: Instant, id: ServerId) -> bool {
+        let known = self.greeted.get(&id).is_some_and(|at| now < *at + GREETING_MAX);
+        if !known {
+            self.greeted.insert(id, now);
+        }
+        !known
     }
 
     /// It did not answer: it is the last to be asked again.
@@ -91,6 +96,9 @@ impl Route {
         }
     }
 }
+
+/// How long a server is believed to remember where this agent is.
+const GREETING_MAX: Duration = Duration::from_secs(1);
 
 /// How long an agent sticks to a server that does well, at least.
 const REBALANCE: Duration = Duration::from_secs(120);

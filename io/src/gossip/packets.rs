@@ -83,6 +83,8 @@ mod tests {
     use super::*;
     use crate::net::{Net as _, TokioNet};
 
+    const PATIENCE: Duration = Duration::from_secs(5);
+
     fn guard(key: u8) -> Guard {
         let keyring = Keyring::new(Key::new(&[key; 16]).unwrap());
         let strictness = Strictness { incoming: true, outgoing: true };
@@ -92,6 +94,8 @@ mod tests {
     async fn socket(guard: Guard) -> (Packets<tokio::net::UdpSocket>, SocketAddr) {
         let socket = TokioNet.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let addr = socket.local_addr().unwrap();
+        // Until the runtime has looked, nothing can be sent without waiting.
+        socket.writable().await.unwrap();
         (Packets::new(socket, guard), addr)
     }
 
@@ -106,7 +110,7 @@ mod tests {
         }
         let (member, from) = socket(guard(1)).await;
         member.send(to, "hello".into());
-        let packet = heard.recv().await.unwrap();
+        let packet = tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
         assert_eq!((packet.from, &packet.bytes[..]), (from, &b"hello"[..]));
         receiving.abort();
     }

@@ -45,7 +45,7 @@ pub enum Input {
         /// node tells them.
         response: Option<Response>,
     },
-    /// Another server says something.
+    /// Another agent says something.
     Message {
         /// Who.
         from: ServerId,

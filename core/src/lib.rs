@@ -1,6 +1,7 @@
-//! One server, composed: the machines of Tribune wired to each other.
+//! One agent, composed: the machines of Tribune wired to each other.
 //!
-//! [`Node`] holds everything a server knows. One input goes in, all its consequences come out, in
+//! [`Node`] holds everything a server knows, [`Client`] what an agent knows that is none; [`Agent`] is
+//! either, and whoever drives one need not know which. One input goes in, all its consequences come out, in
 //! one order. It reads no clock, draws no entropy, opens no file and no socket, starts no thread and
 //! never waits.
 //!
@@ -9,7 +10,8 @@
 //!   handle_timeout(now) ───┼──> [   Node   ] ─┼─> Reply, Serve       (clients)
 //!                          │     raft         ├─> RunCheck, Save     (this machine)
 //!                          │     state        ├─> SaveSnapshot, ForgetLog
-//!                          │     agent        └─> Event              (operators)
+//!                          │     agent        ├─> Packet             (the pool)
+//!                          │     gossip       └─> Event              (operators)
 //! ```
 //!
 //! # The contract with the caller
@@ -25,7 +27,8 @@
 //!
 //! # Where to start reading
 //!
-//! [`Node::handle`], then [`apply`], where a committed entry has its effects. No protocol's rule is
+//! [`Node::handle`], then [`apply`], where a committed entry has its effects. In a client agent, the
+//! `ask` of `client` is where most things go. No protocol's rule is
 //! written in this crate: every file here is a wire, named after what it connects.
 
 #![forbid(unsafe_code)]

@@ -23,7 +23,7 @@ use crate::wire::Wire;
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted).
     Persist(Persist),
-    /// Deliver a message to another server. Loss and reordering are fine; so is a second copy of
+    /// Deliver a message to another agent. Loss and reordering are fine; so is a second copy of
     /// what consensus says. A second copy of a [`Wire::Propose`] is another proposal.
     Send {
         /// Where the recipient listens, as `host:port`.

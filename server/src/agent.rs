@@ -9,6 +9,7 @@ mod edge;
 mod identity;
 mod join;
 mod recovery;
+mod rejoin;
 mod restore;
 mod settings;
 mod watches;
@@ -266,12 +267,22 @@ async fn serve(
     let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
     let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
     join::at_start(config, &node).await.inspect_err(|_| node.stop())?;
-    let joining = join::until_joined(config, &node);
-    let watches = watches::start(config);
+    let known = rejoin::file(config);
+    let joining = async {
+        if let Some(file) = &known {
+            rejoin::at_start(file, &node).await;
+        }
+        join::until_joined(config, &node).await
+    };
+    let mut own = watches::start(config);
+    if let Some(file) = known.clone() {
+        own.spawn(rejoin::remember(file, config.node_name.clone(), node.clone()));
+    }
     let told = until_told(config, &mut signals, &mut stopped, joining).await;
     let told = told.inspect_err(|_| node.stop())?;
     // Nobody waits for our own.
-    drop(watches);
+    drop(own);
+    let leaves = matches!(told, Told::Leave | Told::Stopped(Ok(Stopped::Asked)));
     let why = match told {
         Told::Stopped(why) => why,
         Told::Leave => {
@@ -301,6 +312,9 @@ async fn serve(
             }
         }
     };
+    if let Some(file) = known.filter(|_| leaves && !config.join.rejoin_after_leave) {
+        rejoin::forget(&file);
+    }
     let _ = stop.send(true);
     // What the node decided last goes out, to clients that take it.
     let _ = tokio::time::timeout(DRAIN_MAX, edge.drained()).await;

@@ -94,6 +94,22 @@ fn whoever_dies_is_not_found_and_whoever_comes_back_is() {
     assert!(!about.text().contains("critical"), "{}", about.text());
 }
 
+/// The configuration of this client agent names the first server, and nobody else.
+#[test]
+fn an_agent_that_is_started_again_finds_whoever_is_left() {
+    let mut datacenter = Datacenter::start();
+    let remembered = datacenter.clients[0].data().join("serf/local.snapshot");
+    eventually("all the others are remembered", || {
+        let text = std::fs::read_to_string(&remembered).unwrap_or_default();
+        text.lines().count() == 4
+    });
+    datacenter.clients[0].kill();
+    datacenter.cluster.servers[0].kill();
+    datacenter.clients[0].spawn();
+    datacenter.clients[0].wait_until_ready();
+    eventually("it is in the pool", || state_of(&datacenter.cluster.servers[1], "c1") == Some(1));
+}
+
 #[test]
 fn whoever_leaves_is_gone_and_never_was_critical() {
     let mut datacenter = Datacenter::start();

@@ -28,6 +28,7 @@ impl Candour {
             message,
             Message::AppendEntries { .. }
                 | Message::Heartbeat { .. }
+                | Message::TimeoutNow { .. }
                 | Message::InstallSnapshot { .. }
         );
         if leads {

@@ -28,7 +28,9 @@ pub(crate) fn on_applied(
                 format!("{} applied {} where {} is committed", it.id(), entry.id, fact.id)
             }),
             None => match matching.chain(it.server, index) {
-                Some(chain) if truth.len() as u64 == index.0 => truth.commit(entry, chain),
+                Some(chain) if truth.len() as u64 == index.0 => {
+                    truth.commit(it.node.raft().term(), entry, chain);
+                }
                 Some(_) => report.require(false, "RI-5", || {
                     format!("{} applied {} before anything before", it.id(), entry.id)
                 }),

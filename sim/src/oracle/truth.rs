@@ -1,6 +1,6 @@
 //! What is committed, as the first server that applied it had it; and the state that follows.
 
-use tribune_base::id::{Index, LogId};
+use tribune_base::id::{Index, LogId, Term};
 use tribune_core::apply::Envelope;
 use tribune_raft::{Configuration, Entry, Payload};
 use tribune_state::{Command, Snapshot, Store};
@@ -17,6 +17,8 @@ pub(crate) struct Truth {
 #[derive(Debug)]
 pub(crate) struct Fact {
     pub(crate) id: LogId,
+    /// The term in which somebody first knew that it is committed.
+    pub(crate) known_in: Term,
     /// A hash of this entry and everything before it.
     pub(crate) chain: u64,
     /// What it says.
@@ -38,6 +40,7 @@ impl Default for Truth {
         let store = Store::default();
         let beginning = Fact {
             id: LogId::default(),
+            known_in: Term(0),
             chain: 0,
             saying: Saying::Nothing,
             state: store.snapshot(),
@@ -66,8 +69,14 @@ impl Truth {
         &self.facts[from..]
     }
 
-    /// The next entry is committed.
-    pub(crate) fn commit(&mut self, entry: &Entry, chain: u64) {
+    /// The last entry that was known to be committed before `term`.
+    pub(crate) fn last_before(&self, term: Term) -> &Fact {
+        let known = self.facts.iter().rev().find(|it| it.known_in < term);
+        known.unwrap_or_else(|| &self.facts[0])
+    }
+
+    /// The next entry is committed, as somebody knows in `term`.
+    pub(crate) fn commit(&mut self, term: Term, entry: &Entry, chain: u64) {
         assert_eq!(entry.id.index.0, self.facts.len() as u64, "committed out of order");
         let saying = match &entry.payload {
             Payload::Empty => Saying::Nothing,
@@ -78,6 +87,7 @@ impl Truth {
                 Saying::Command(envelope.command)
             }
         };
-        self.facts.push(Fact { id: entry.id, chain, saying, state: self.store.snapshot() });
+        let state = self.store.snapshot();
+        self.facts.push(Fact { id: entry.id, known_in: term, chain, saying, state });
     }
 }

@@ -38,8 +38,9 @@ fn planted_bugs_are_caught() {
 
     use tribune_base::bug::{self, Bug, Standing};
 
-    // Rot is no crash, and what is cleared after one does not come back: `faults` has these.
-    let elsewhere = [Bug::W03, Bug::W07];
+    // Rot is no crash, and what is cleared after one does not come back: `faults` has these. The
+    // others are mistakes of whoever writes and syncs, which `tribune-io` does.
+    let elsewhere = [Bug::W03, Bug::W07, Bug::W04, Bug::W05, Bug::W16];
     let ours = |it: &&Bug| it.id().starts_with('W') && it.standing() == Standing::Planted;
     for bug in Bug::ALL.iter().filter(ours).filter(|it| !elsewhere.contains(it)) {
         let start = cpu_minutes();

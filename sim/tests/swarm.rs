@@ -13,7 +13,7 @@ use tribune_sim::world;
 /// `SIM_SEEDS` says how many otherwise.
 #[test]
 fn no_seed_breaks_an_invariant() {
-    let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000);
+    let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(5_000);
     let threads = thread::available_parallelism().map_or(1, Into::into);
     let swarm = Swarm { first: 0, seeds, servers: None, threads, failures_max: 3 };
     let summary = swarm.run(|_| {});

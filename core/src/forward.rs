@@ -228,10 +228,9 @@ impl Node {
     }
 
     /// These have not left this server.
-    pub(crate) fn not_proposed(&mut self, proposals: &[Proposal]) {
-        for Proposal { serial, .. } in proposals {
-            let Some(handed) = self.forwards.waiting.get(serial) else { continue };
-            let (to, serial) = (handed.to, *serial);
+    pub(crate) fn not_proposed(&mut self, serials: &[u64]) {
+        for serial in serials.iter().copied() {
+            let Some(to) = self.forwards.waiting.get(&serial).map(|it| it.to) else { continue };
             let result = Err(Rejected::NotLeader);
             self.on_proposed(to, vec![Proposed { serial, result }]);
         }

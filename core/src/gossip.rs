@@ -36,7 +36,7 @@ pub(crate) struct Gossip {
     exchanges: BTreeMap<ExchangeId, Instant>,
     /// Clients that have asked to join, and are not answered yet.
     joins: Vec<Join>,
-    /// Where every member is, and whether it is a server: to be found by id.
+    /// Where every other member is that is alive, by id.
     located: BTreeMap<ServerId, Arc<str>>,
     /// Where agents are that have said so themselves, before the pool did.
     callers: BTreeMap<ServerId, Arc<str>>,
@@ -65,7 +65,7 @@ pub(crate) enum News {
 #[derive(Debug)]
 struct Join {
     id: RequestId,
-    /// Not tried yet, with how often each was asked for.
+    /// Not tried yet.
     waiting: Vec<SocketAddr>,
     joined: usize,
     errors: Vec<String>,

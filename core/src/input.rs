@@ -16,7 +16,7 @@ use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::Store;
 
 use crate::request::RequestId;
-use crate::wire::Wire;
+use crate::wire::{Inquiry, Wire};
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -59,12 +59,8 @@ pub enum Input {
         /// What.
         packet: Bytes,
     },
-    /// A message of this node's has not left it: nobody listens where it was to go. Said of what is
-    /// asked, and of exchanges.
-    Undelivered {
-        /// The message.
-        message: Wire,
-    },
+    /// A question of this node's has not left it: nobody listens where it was to go.
+    Undelivered(Inquiry),
     /// A connection that carried messages of this node's is gone, and with it perhaps some of them.
     Lost {
         /// Where it went, as [`Output::Send`](crate::Output::Send) said it.

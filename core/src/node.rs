@@ -31,7 +31,7 @@ use crate::output::Output;
 use crate::request::{Held, Ledger, Pending, Question, RequestId};
 use crate::roster::{Roster, host_port};
 use crate::view::{Shown, View};
-use crate::wire::Wire;
+use crate::wire::{Inquiry, Wire};
 
 /// One server. See the [crate documentation](crate) for the contract.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Node {
             Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
             Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
-            Input::Undelivered { message } => self.undelivered(message),
+            Input::Undelivered(inquiry) => self.undelivered(inquiry),
             // Whoever waits for something that was on it has a deadline.
             Input::Lost { .. } => {}
             Input::SnapshotRead { to, last, offset, piece } => {
@@ -372,25 +372,14 @@ impl Node {
         self.reconcile_change(event);
     }
 
-    /// A message has not left this server: nobody is there. What it carried may go elsewhere.
-    fn undelivered(&mut self, message: Wire) {
-        match message {
-            Wire::Exchange { serial, .. } => self.gossip.undelivered(self.now, serial),
-            Wire::Propose(proposals) => self.not_proposed(&proposals),
-            Wire::Ask { serial, .. } => self.not_asked(serial),
-            Wire::Raft(_)
-            | Wire::Hello(_)
-            | Wire::Gather { .. }
-            | Wire::Gathered { .. }
-            | Wire::Found { .. }
-            | Wire::Welcome
-            | Wire::Proposed(_)
-            | Wire::Answer { .. }
-            | Wire::Forget { .. }
-            | Wire::Here { .. }
-            | Wire::ReadRows { .. }
-            | Wire::Rows { .. }
-            | Wire::Exchanged { .. } => {}
+    /// A question has not left this server: nobody is there. Others may answer it.
+    fn undelivered(&mut self, inquiry: Inquiry) {
+        match inquiry {
+            Inquiry::Exchange(serial) => self.gossip.undelivered(self.now, serial),
+            Inquiry::Propose(serials) => self.not_proposed(&serials),
+            Inquiry::Ask(serial) => self.not_asked(serial),
+            // Only client agents ask that.
+            Inquiry::ReadRows(_) => {}
         }
     }
 
@@ -516,7 +505,7 @@ impl Node {
         }
     }
 
-    fn reply_all(&mut self, answers: Vec<(RequestId, Response)>) {
+    pub(crate) fn reply_all(&mut self, answers: Vec<(RequestId, Response)>) {
         for (id, response) in answers {
             self.reply(id, response);
         }

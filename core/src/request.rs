@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tribune_agent::{ChangeSeq, SyncId};
+use tribune_agent::{ChangeSeq, Local, SyncId};
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write, WriteAnswer};
@@ -180,14 +180,16 @@ impl Ledger {
         self.applying != 0
     }
 
-    /// Those who wait for a change of this agent's that is `settled`, and what they are told.
-    pub(crate) fn take_settled(
-        &mut self,
-        settled: impl Fn(ChangeSeq) -> bool,
-    ) -> Vec<(RequestId, Response)> {
+    /// Those who wait for a change of `local` that is on the disk and in the catalog, and what they
+    /// are told.
+    pub(crate) fn take_settled(&mut self, local: &Local) -> Vec<(RequestId, Response)> {
         if self.settling == 0 {
             return Vec::new();
         }
+        let settled = |change| {
+            let settled = local.is_settled(change);
+            settled.saved && settled.synced
+        };
         let wanted =
             |it: &Pending| matches!(it, Pending::Settling { change, .. } if settled(*change));
         let ids = self.waiting(wanted);

@@ -186,7 +186,44 @@ pub enum Lane {
     Bulk,
 }
 
+/// A message that somebody is to answer: if it is known that nobody has heard it, others may.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Inquiry {
+    /// A [`Wire::Propose`], with the serials of its proposals.
+    Propose(Vec<u64>),
+    /// A [`Wire::Ask`], with its serial.
+    Ask(u64),
+    /// A [`Wire::ReadRows`], with its serial.
+    ReadRows(u64),
+    /// A [`Wire::Exchange`], with its serial.
+    Exchange(u64),
+}
+
 impl Wire {
+    /// What this asks, if it asks anything.
+    pub fn inquiry(&self) -> Option<Inquiry> {
+        match self {
+            Self::Propose(proposals) => {
+                Some(Inquiry::Propose(proposals.iter().map(|it| it.serial).collect()))
+            }
+            Self::Ask { serial, .. } => Some(Inquiry::Ask(*serial)),
+            Self::ReadRows { serial, .. } => Some(Inquiry::ReadRows(*serial)),
+            Self::Exchange { serial, .. } => Some(Inquiry::Exchange(*serial)),
+            Self::Raft(_)
+            | Self::Hello(_)
+            | Self::Gather { .. }
+            | Self::Gathered { .. }
+            | Self::Found { .. }
+            | Self::Welcome
+            | Self::Proposed(_)
+            | Self::Answer { .. }
+            | Self::Forget { .. }
+            | Self::Here { .. }
+            | Self::Rows { .. }
+            | Self::Exchanged { .. } => None,
+        }
+    }
+
     /// The stream this belongs on.
     pub const fn lane(&self) -> Lane {
         match self {

@@ -338,7 +338,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
 
     fn on_report(&mut self, report: Report) {
         let input = match report {
-            Report::Undelivered(message) => Input::Undelivered { message },
+            Report::Undelivered(inquiry) => Input::Undelivered(inquiry),
             Report::Lost(to) => Input::Lost { to },
         };
         self.node.handle(self.clock.now(), input);

@@ -15,7 +15,7 @@ use tribune_base::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::request::RequestId;
-use crate::wire::{Proposal, Wire};
+use crate::wire::{Inquiry, Proposal, Wire};
 
 /// What was asked and is not answered.
 #[derive(Debug)]
@@ -136,24 +136,12 @@ impl Client {
         }
     }
 
-    /// A message has not left this agent: nobody is there.
-    pub(super) fn undelivered(&mut self, message: Wire) {
-        match message {
-            Wire::Ask { serial, .. } | Wire::ReadRows { serial, .. } => self.not_heard(serial),
-            Wire::Propose(proposals) => proposals.iter().for_each(|it| self.not_heard(it.serial)),
-            Wire::Exchange { serial, .. } => self.gossip.undelivered(self.now, serial),
-            Wire::Raft(_)
-            | Wire::Hello(_)
-            | Wire::Gather { .. }
-            | Wire::Gathered { .. }
-            | Wire::Found { .. }
-            | Wire::Welcome
-            | Wire::Proposed(_)
-            | Wire::Answer { .. }
-            | Wire::Forget { .. }
-            | Wire::Here { .. }
-            | Wire::Rows { .. }
-            | Wire::Exchanged { .. } => {}
+    /// A question has not left this agent: nobody is there.
+    pub(super) fn undelivered(&mut self, inquiry: Inquiry) {
+        match inquiry {
+            Inquiry::Ask(serial) | Inquiry::ReadRows(serial) => self.not_heard(serial),
+            Inquiry::Propose(serials) => serials.into_iter().for_each(|it| self.not_heard(it)),
+            Inquiry::Exchange(serial) => self.gossip.undelivered(self.now, serial),
         }
     }
 

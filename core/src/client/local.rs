@@ -38,14 +38,8 @@ impl Client {
 
     /// Answer those whose change is safe.
     pub(super) fn settle(&mut self) {
-        let (ledger, local) = (&mut self.ledger, &self.local);
-        let settled = ledger.take_settled(|change| {
-            let settled = local.is_settled(change);
-            settled.saved && settled.synced
-        });
-        for (id, response) in settled {
-            self.reply(id, response);
-        }
+        let settled = self.ledger.take_settled(&self.local);
+        self.reply_all(settled);
     }
 
     pub(super) fn on_local(&mut self, output: agent::Output) {

@@ -89,7 +89,7 @@ impl Client {
             Input::Cancel(id) => self.cancel(id),
             Input::Message { from, message } => self.hear(from, message),
             Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
-            Input::Undelivered { message } => self.undelivered(message),
+            Input::Undelivered(inquiry) => self.undelivered(inquiry),
             Input::Lost { to } => self.lost(&to),
             Input::Checked { run, outcome } => self.local.checked(now, run, outcome),
             Input::Saved(change) => {

@@ -183,8 +183,8 @@ impl<N: Net> Conn<N> {
             self.waiting.push_back(message);
         }
         for mut message in std::mem::take(&mut self.waiting) {
-            match message.question.take() {
-                Some(question) => _ = self.reports.send(Report::Undelivered(*question)),
+            match message.inquiry.take() {
+                Some(inquiry) => _ = self.reports.send(Report::Undelivered(inquiry)),
                 None => self.waiting.push_back(message),
             }
         }

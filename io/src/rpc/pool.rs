@@ -12,7 +12,7 @@ use tracing::error;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_core::Wire;
-use tribune_core::wire::Lane;
+use tribune_core::wire::{Inquiry, Lane};
 
 use super::Rpc;
 use super::conn::Conn;
@@ -32,8 +32,8 @@ pub struct Pool<N> {
 /// What is known to be lost.
 #[derive(Debug)]
 pub enum Report {
-    /// This message, which somebody is to answer, has not left: nobody listens where it was to go.
-    Undelivered(Wire),
+    /// This inquiry has not left: nobody listens where it was to go.
+    Undelivered(Inquiry),
     /// The connection to this address, and perhaps what was on it.
     Lost(Arc<str>),
 }
@@ -51,8 +51,8 @@ struct Queue {
 pub(super) struct Queued {
     pub(super) since: Instant,
     pub(super) payload: Bytes,
-    /// The message, if whoever said it is to hear that it has not left.
-    pub(super) question: Option<Box<Wire>>,
+    /// What it asks, if whoever said it is to hear that it has not left.
+    pub(super) inquiry: Option<Inquiry>,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -83,7 +83,7 @@ impl<N: Net> Pool<N> {
         if waiting != 0 && limits.queue_bytes_max < waiting + len {
             return counts.dropped_full.add(1);
         }
-        match queue.messages.try_send(Queued::new(payload, question(message), &queue.bytes)) {
+        match queue.messages.try_send(Queued::new(payload, message.inquiry(), &queue.bytes)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => counts.dropped_full.add(1),
         }
@@ -112,35 +112,14 @@ impl<N: Net> Pool<N> {
 }
 
 impl Queued {
-    fn new(payload: Bytes, question: Option<Box<Wire>>, bytes: &Arc<AtomicUsize>) -> Self {
+    fn new(payload: Bytes, inquiry: Option<Inquiry>, bytes: &Arc<AtomicUsize>) -> Self {
         bytes.fetch_add(payload.len(), Ordering::Relaxed);
-        Self { since: Instant::now(), payload, question, bytes: Arc::clone(bytes) }
+        Self { since: Instant::now(), payload, inquiry, bytes: Arc::clone(bytes) }
     }
 }
 
 impl Drop for Queued {
     fn drop(&mut self) {
         self.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
-    }
-}
-
-/// The message, if it is one that somebody is to answer, and that may be put to somebody else.
-fn question(message: &Wire) -> Option<Box<Wire>> {
-    match message {
-        Wire::Propose(_) | Wire::Ask { .. } | Wire::ReadRows { .. } | Wire::Exchange { .. } => {
-            Some(Box::new(message.clone()))
-        }
-        Wire::Raft(_)
-        | Wire::Hello(_)
-        | Wire::Gather { .. }
-        | Wire::Gathered { .. }
-        | Wire::Found { .. }
-        | Wire::Welcome
-        | Wire::Proposed(_)
-        | Wire::Answer { .. }
-        | Wire::Forget { .. }
-        | Wire::Here { .. }
-        | Wire::Rows { .. }
-        | Wire::Exchanged { .. } => None,
     }
 }

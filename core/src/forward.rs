@@ -372,8 +372,8 @@ impl Node {
         }
         if let Some(stream) = request.is_dns() {
             self.ledger.wait(id, Pending::Resolving, Instant::NEVER);
-            let packet = request.body;
-            return self.outputs.push_back(Output::Resolve { id, packet, stream });
+            let OwnedRequest { body: packet, asker, .. } = request;
+            return self.outputs.push_back(Output::Resolve { id, packet, stream, asker });
         }
         let context = std::sync::Arc::clone(&self.config.context);
         let plan = plan::plan(&request.as_request(), &context);
@@ -383,7 +383,11 @@ impl Node {
         match plan {
             Plan::Answer(response) => self.reply(id, response),
             Plan::Write(write) => self.try_write(id, write),
-            Plan::Read(read) => self.read(id, read, None),
+            Plan::Read(mut read) => {
+                read.asked_at(&request.asker.agent);
+                read.shuffle(|| self.rng.draw());
+                self.read(id, read, None);
+            }
             Plan::Status(call) => {
                 let leader = self.raft.leader().and_then(|it| self.roster.member_address(it));
                 let response = call.response(leader.as_deref(), &self.roster.voters());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckSpec, RunId};
 use tribune_api::http::Response;
 use tribune_api::plan::{Consistency, Query};
+use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
 use tribune_raft::{Persist, SnapshotMeta};
@@ -81,6 +82,8 @@ pub enum Output {
         packet: Bytes,
         /// Whether it came in a stream.
         stream: bool,
+        /// Who asks.
+        asker: Asker,
     },
     /// Write a snapshot to disk, then say [`SnapshotSaved`](crate::Input::SnapshotSaved).
     SaveSnapshot {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tribune_api::http::{Content, Effective, Method, OwnedRequest, ReadMeta, Response};
+use tribune_api::prepared::Asker;
 use tribune_base::codec::{self, Writer};
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
@@ -150,7 +151,9 @@ fn message() -> impl Strategy<Value = Wire> {
     let ask = (any::<u64>(), name(), name(), prop::option::of(name()), data());
     let ask = ask.prop_map(|(serial, path, query, token, body)| {
         let method = Method::Put;
-        let request = OwnedRequest { method, path, query, token, body };
+        let asker =
+            Asker { agent: path.clone(), ip: (serial % 3 == 0).then(|| [10, 0, 0, 1].into()) };
+        let request = OwnedRequest { method, path, query, token, body, asker };
         Wire::Ask { serial, request, last: serial % 2 == 0 }
     });
     let rows = (any::<u64>(), prop::option::of(name())).prop_map(|(serial, node)| {
@@ -222,6 +225,7 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         query: "consistent".into(),
         token: Some("secret".into()),
         body: Bytes::from_static(b"body"),
+        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()) },
     };
     let response = Response {
         status: 404,

@@ -409,6 +409,20 @@ impl Write {
 }
 
 impl Read {
+    /// Have equals come in an order of their own, if order is drawn: `draw` says how.
+    pub fn shuffle(&mut self, draw: impl FnOnce() -> u64) {
+        if let Query::ExecuteQuery(execution) = &mut self.query {
+            execution.seed = draw();
+        }
+    }
+
+    /// A client of the agent on `node` has asked, if that is known: what is near is near to that.
+    pub fn asked_at(&mut self, node: &str) {
+        if let (Query::ExecuteQuery(execution), false) = (&mut self.query, node.is_empty()) {
+            node.clone_into(&mut execution.asker.agent);
+        }
+    }
+
     /// Whether the client waits for a change, and knows everything that `snapshot` shows.
     pub fn waits(&self, snapshot: &state::Snapshot) -> bool {
         self.min_index != Index(0) && self.query.index(snapshot) <= self.min_index

@@ -22,11 +22,12 @@ mod wire;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tribune_api::coordinate::Places;
 use tribune_api::dns::{Config, Rcode};
 use tribune_api::http::OwnedRequest;
 use tribune_base::rng::Rng;
@@ -44,6 +45,9 @@ pub trait Source: Send + Sync + 'static {
     /// The newest state there is. `None`: no leader is known, and stale answers are not allowed.
     fn snapshot(&self) -> Option<Snapshot>;
 
+    /// Where nodes are, as far as that is known.
+    fn places(&self) -> Arc<Places>;
+
     /// The settings that hold now.
     fn config(&self) -> Arc<Config>;
 
@@ -56,10 +60,10 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// What another agent answers to `packet`. Empty, if nothing is to be said.
-async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport) -> Bytes {
+/// What another agent answers to `packet`, which came from `from`. Empty, if nothing is to be said.
+async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport, from: IpAddr) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
         Ok(response) if response.status == 200 => response.body,

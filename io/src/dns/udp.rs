@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tracing::debug;
+use tribune_api::prepared::Asker;
 
 use super::{FORWARDS_MAX, Responder, Source, Transport, forward};
 use crate::net::Udp;
@@ -22,7 +23,9 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             match received {
                 Ok((len, from)) => {
                     response.clear();
-                    if responder.respond(&packet[..len], Transport::Udp, &mut response) {
+                    let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
+                    let packet = &packet[..len];
+                    if responder.respond(packet, Transport::Udp, &asker, &mut response) {
                         send(&socket, &response, from).await;
                     }
                 }
@@ -51,7 +54,7 @@ pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
                 let (socket, source) = (Arc::clone(&socket), Arc::clone(&source));
                 tasks.spawn(async move {
                     let Some(node) = source.forwards_to() else { return };
-                    let response = forward(node, packet, Transport::Udp).await;
+                    let response = forward(node, packet, Transport::Udp, from.ip()).await;
                     if !response.is_empty() {
                         send(&*socket, &response, from).await;
                     }

@@ -99,7 +99,10 @@ fn execute(name: &str, call: &Call<'_>) -> Result<Plan, Error> {
         limit: limit(call)?,
         near: call.params.filled("near").unwrap_or_default().to_owned(),
         connect,
-        asker: Asker { agent: call.context.node.clone(), ip: call.request.remote },
+        asker: Asker {
+            agent: call.context.node.clone(),
+            ip: call.request.forwarded_for.or(call.request.remote),
+        },
         ..Execution::default()
     };
     once(call, |consistency| Query::ExecuteQuery(Box::new(Execution { consistency, ..execution })))

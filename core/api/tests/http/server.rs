@@ -249,5 +249,6 @@ pub(crate) fn request<'a>(
     query: &'a str,
     body: String,
 ) -> Request<'a> {
-    Request { method, path, query, token: None, body: Bytes::from(body), remote: None }
+    let body = Bytes::from(body);
+    Request { method, path, query, token: None, body, remote: None, forwarded_for: None }
 }

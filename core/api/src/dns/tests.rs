@@ -2,6 +2,8 @@
 //!
 //! The table was recorded from the original. Where an answer is ours instead, it says so.
 
+mod query;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tribune_base::id::Index;

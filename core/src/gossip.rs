@@ -9,26 +9,28 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_api::agent::{Member as Shown, MemberStatus};
-use tribune_api::coordinate::{Place, Places};
+use tribune_api::coordinate::{DatacenterPlaces, Place, Places};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
 use tribune_base::coordinate::Coordinate;
-use tribune_base::id::ServerId;
+use tribune_base::id::{NodeId, ServerId};
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{
     Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status,
     UserEvent,
 };
 
+use crate::area::Area;
 use crate::config::Config;
 use crate::event::Event;
 use crate::output::Output;
 use crate::request::RequestId;
 use crate::wire::Wire;
 
-/// This agent's part in the pool of its datacenter.
+/// This agent's part in one pool.
 #[derive(Debug)]
 pub(crate) struct Gossip {
+    area: Area,
     pool: Pool,
     /// Where the pool's other members reach this one.
     own: SocketAddr,
@@ -72,20 +74,42 @@ struct Join {
 }
 
 impl Gossip {
-    pub(crate) fn new(
+    /// In the pool of a datacenter.
+    pub(crate) fn lan(
         config: &Config,
         tags: &BTreeMap<String, String>,
         seed: u64,
         now: Instant,
     ) -> Self {
         let own = SocketAddr::new(config.ip(), config.serf_lan_port);
+        let who = (config.name.as_str(), config.id, tags);
+        Self::new(Area::Lan, config.gossip.clone(), who, own, (seed, now))
+    }
+
+    /// In the pool of all datacenters' servers, if this is one of them.
+    pub(crate) fn wan(config: &Config, seed: u64, now: Instant) -> Option<Self> {
+        let wan = config.wan.as_ref()?;
+        let own = SocketAddr::new(wan.address, wan.port);
+        let (name, tags) = (config.wan_name(&config.name), config.server_tags());
+        let who = (name.as_str(), config.id, &tags);
+        Some(Self::new(Area::Wan, wan.gossip.clone(), who, own, (seed, now)))
+    }
+
+    fn new(
+        area: Area,
+        config: tribune_gossip::Config,
+        (name, id, tags): (&str, NodeId, &BTreeMap<String, String>),
+        own: SocketAddr,
+        (seed, now): (u64, Instant),
+    ) -> Self {
         let tags: BTreeMap<Arc<str>, Arc<str>> = tags
             .iter()
             .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
             .collect();
-        let me = Identity::new(config.name.as_str(), config.id, own, tags);
+        let me = Identity::new(name, id, own, tags);
         Self {
-            pool: Pool::new(config.gossip.clone(), me, seed, now),
+            area,
+            pool: Pool::new(config, me, seed, now),
             own,
             exchanges: BTreeMap::new(),
             joins: Vec::new(),
@@ -112,7 +136,8 @@ impl Gossip {
     ) -> Option<Output> {
         let addr = from.parse().ok()?;
         let answer = self.pool.handle_exchange(now, addr, request)?;
-        Some(Output::Send { to: from.into(), message: Wire::Exchanged { serial, answer } })
+        let message = Wire::Exchanged { area: self.area, serial, answer };
+        Some(Output::Send { to: from.into(), message })
     }
 
     pub(crate) fn on_exchanged(&mut self, now: Instant, serial: u64, answer: Bytes) {
@@ -161,6 +186,13 @@ impl Gossip {
         }
     }
 
+    /// Join whoever is at these addresses. Nobody waits for it.
+    pub(crate) fn bring_in(&mut self, now: Instant, addrs: Vec<SocketAddr>) {
+        if !addrs.is_empty() {
+            self.pool.join(now, addrs);
+        }
+    }
+
     /// Say that this agent goes for good. [`News::Left`] follows.
     pub(crate) fn leave(&mut self, now: Instant) {
         self.pool.leave(now);
@@ -176,6 +208,16 @@ impl Gossip {
         *self.pool.coordinate()
     }
 
+    /// Where a member is, if it has told.
+    pub(crate) fn coordinate_of(&self, name: &str) -> Option<Coordinate> {
+        self.pool.coordinate_of(name).copied()
+    }
+
+    /// How far a member is.
+    pub(crate) fn distance(&self, name: &str) -> Option<Duration> {
+        Some(self.pool.coordinate().distance(self.pool.coordinate_of(name)?))
+    }
+
     /// Where everybody is. Every server knows, because every agent tells whoever probes it: nothing
     /// of it has to be committed.
     pub(crate) const fn places(&self) -> &Arc<Places> {
@@ -187,17 +229,19 @@ impl Gossip {
         self.placed
     }
 
-    /// Look where everybody is now. Not each time somebody moves, which is all the time.
-    pub(crate) fn place(&mut self, now: Instant) {
-        if now < self.place_at {
-            return;
-        }
+    /// When to look where everybody is. Not each time somebody moves, which is all the time.
+    pub(crate) const fn place_at(&self) -> Instant {
+        self.place_at
+    }
+
+    /// Look where everybody is now. Of other datacenters, it is said here.
+    pub(crate) fn place(&mut self, now: Instant, datacenters: Vec<DatacenterPlaces>) {
         self.place_at = now + PLACE_EVERY;
         let place = |it: &Member| {
             let coordinate = *self.pool.coordinate_of(&it.name)?;
             Some((Arc::clone(&it.name), Place { coordinate, server: server(it).is_some() }))
         };
-        let places = Places(self.members().filter_map(place).collect());
+        let places = Places { nodes: self.members().filter_map(place).collect(), datacenters };
         if *self.places != places {
             self.places = Arc::new(places);
             self.placed += 1;
@@ -224,11 +268,14 @@ impl Gossip {
                 return Some(news);
             }
             match self.pool.poll_output()? {
-                Said::Packet { to, bytes } => outputs.push_back(Output::Packet { to, bytes }),
+                Said::Packet { to, bytes } => {
+                    outputs.push_back(Output::Packet { area: self.area, to, bytes });
+                }
                 Said::Exchange { id, to, request, timeout } => {
                     self.exchanges.insert(id, now + timeout);
                     let from = self.own.to_string();
-                    let message = Wire::Exchange { serial: id.0, from, request };
+                    let area = self.area;
+                    let message = Wire::Exchange { area, serial: id.0, from, request };
                     outputs.push_back(Output::Send { to: to.to_string().into(), message });
                 }
                 Said::Joined { addr, result } => {

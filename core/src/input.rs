@@ -9,12 +9,13 @@ use tribune_api::agent::AgentCall;
 use tribune_api::event::{EventList, Fire};
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
-use tribune_api::plan::{Read, Write};
+use tribune_api::plan::{Read, Remote, Write};
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::Store;
 
+use crate::area::Area;
 use crate::request::RequestId;
 use crate::wire::{Inquiry, Wire};
 
@@ -52,8 +53,10 @@ pub enum Input {
         /// What.
         message: Wire,
     },
-    /// A packet of the pool has come in.
+    /// A packet of a pool has come in.
     Packet {
+        /// Of which.
+        area: Area,
         /// From where.
         from: SocketAddr,
         /// What.
@@ -136,11 +139,15 @@ pub enum Call {
     Agent(AgentCall),
     /// Have this agent join others.
     Join {
+        /// In which pool.
+        area: Area,
         /// Where they are.
         addrs: Vec<SocketAddr>,
     },
     /// Have a member that has failed be gone for good.
     ForceLeave {
+        /// Of which pool.
+        area: Area,
         /// Its name.
         node: String,
         /// Whether it is to be forgotten at once.
@@ -158,6 +165,13 @@ pub enum Call {
         changes: bool,
         /// How long an answer may take.
         patience: Duration,
+    },
+    /// Something that another datacenter answers.
+    Across {
+        /// As it came.
+        request: OwnedRequest,
+        /// Which datacenter, and what it is.
+        there: Remote,
     },
     /// Something about the servers.
     Operator {

@@ -33,8 +33,10 @@
 
 #![forbid(unsafe_code)]
 
+mod across;
 mod agent;
 pub mod apply;
+mod area;
 mod bootstrap;
 mod client;
 pub mod config;
@@ -52,11 +54,14 @@ mod operator;
 pub mod output;
 mod request;
 mod roster;
+mod router;
 mod serve;
 pub mod view;
+mod wan;
 pub mod wire;
 
 pub use agent::Agent;
+pub use area::Area;
 pub use client::Client;
 pub use config::Config;
 pub use event::Event;

@@ -11,6 +11,7 @@ use tribune_api::prepared::Asker;
 use tribune_base::codec::{self, Writer};
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
+use tribune_core::Area;
 use tribune_core::wire::{DecodeError, Founder, Hello, Proposal, Proposed, Rejected, Wire};
 use tribune_raft::{Appended, Configuration, Entry, Message, Payload, Round, SnapshotMeta};
 use tribune_state::{Outcome, Refusal, Registration};
@@ -143,6 +144,22 @@ fn result() -> impl Strategy<Value = Result<(Index, Outcome), Rejected>> {
     ]
 }
 
+fn from_afar() -> impl Strategy<Value = Wire> {
+    let forward = (any::<u64>(), name(), name(), any::<u32>(), data());
+    let forward = forward.prop_map(|(serial, from, datacenter, millis, body)| {
+        let (method, path, query) = (Method::Put, from.clone(), datacenter.clone());
+        let request = OwnedRequest { method, path, query, token: None, body };
+        let patience = Duration::from_millis(millis.into());
+        Wire::Forward { serial, from, datacenter, patience, request }
+    });
+    let forwarded = (any::<u64>(), prop::option::of(data())).prop_map(|(serial, body)| {
+        let response = body.map(|it| Box::new(Response::json(200, it)));
+        Wire::Forwarded { serial, response }
+    });
+    let retract = any::<u64>().prop_map(|serial| Wire::Retract { serial });
+    prop_oneof![forward, forwarded, retract]
+}
+
 fn message() -> impl Strategy<Value = Wire> {
     let proposal =
         (any::<u64>(), data()).prop_map(|(serial, command)| Proposal { serial, command });
@@ -160,11 +177,17 @@ fn message() -> impl Strategy<Value = Wire> {
         let rows = node.map(|node| Box::new(Registration { node, ..Registration::default() }));
         Wire::Rows { serial, rows }
     });
-    let exchange = (any::<u64>(), name(), data());
-    let exchange =
-        exchange.prop_map(|(serial, from, request)| Wire::Exchange { serial, from, request });
-    let exchanged = (any::<u64>(), data());
-    let exchanged = exchanged.prop_map(|(serial, answer)| Wire::Exchanged { serial, answer });
+    let area = || prop_oneof![Just(Area::Lan), Just(Area::Wan)];
+    let exchange = (area(), any::<u64>(), name(), data());
+    let exchange = exchange.prop_map(|(area, serial, from, request)| Wire::Exchange {
+        area,
+        serial,
+        from,
+        request,
+    });
+    let exchanged = (area(), any::<u64>(), data());
+    let exchanged =
+        exchanged.prop_map(|(area, serial, answer)| Wire::Exchanged { area, serial, answer });
     let answer = (any::<u64>(), 100..1_000_u16, data()).prop_map(|(serial, status, body)| {
         Wire::Answer { serial, response: Box::new(Response::json(status, body)) }
     });
@@ -187,6 +210,7 @@ fn message() -> impl Strategy<Value = Wire> {
         name().prop_map(|address| Wire::Here { address }),
         (any::<u64>(), name()).prop_map(|(serial, node)| Wire::ReadRows { serial, node }),
         rows,
+        from_afar(),
         exchange,
         exchanged,
     ]
@@ -240,9 +264,6 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         body: Bytes::from_static(b"no"),
     };
     let rows = Registration { node: "c1".into(), address: "10.0.0.9".into(), ..Default::default() };
-    let request_bytes = Bytes::from_static(b"a");
-    let exchange =
-        Wire::Exchange { serial: 5, from: "10.0.0.9:8301".into(), request: request_bytes };
     let mut list = vec![
         ("hello", Wire::Hello(Box::new(hello)), HELLO),
         ("gather", Wire::Gather { servers: servers() }, GATHER),
@@ -259,11 +280,51 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         ("read rows", Wire::ReadRows { serial: 5, node: "c1".into() }, READ_ROWS),
         ("rows", Wire::Rows { serial: 5, rows: Some(Box::new(rows)) }, ROWS),
         ("no rows", Wire::Rows { serial: 5, rows: None }, NO_ROWS),
-        ("exchange", exchange, EXCHANGE),
-        ("exchanged", Wire::Exchanged { serial: 5, answer: Bytes::from_static(b"b") }, EXCHANGED),
     ];
+    list.extend(pools());
+    list.extend(afar());
     list.extend(consensus().map(|(name, message, want)| (name, Wire::Raft(message), want)));
     list
+}
+
+fn pools() -> [(&'static str, Wire, &'static str); 4] {
+    let exchange = |area| Wire::Exchange {
+        area,
+        serial: 5,
+        from: "10.0.0.9:8301".into(),
+        request: Bytes::from_static(b"a"),
+    };
+    let exchanged = |area| Wire::Exchanged { area, serial: 5, answer: Bytes::from_static(b"b") };
+    [
+        ("exchange", exchange(Area::Lan), EXCHANGE),
+        ("exchanged", exchanged(Area::Lan), EXCHANGED),
+        ("exchange of the other pool", exchange(Area::Wan), WAN_EXCHANGE),
+        ("exchanged of the other pool", exchanged(Area::Wan), WAN_EXCHANGED),
+    ]
+}
+
+fn afar() -> [(&'static str, Wire, &'static str); 4] {
+    let request = OwnedRequest {
+        method: Method::Get,
+        path: "/v1/kv/a".into(),
+        query: "dc=dc2".into(),
+        token: None,
+        body: Bytes::new(),
+    };
+    let forward = Wire::Forward {
+        serial: 5,
+        from: "10.0.0.9:8300".into(),
+        datacenter: "dc2".into(),
+        patience: Duration::from_millis(7_000),
+        request,
+    };
+    let response = Some(Box::new(Response::empty(404)));
+    [
+        ("forward", forward, FORWARD),
+        ("forwarded", Wire::Forwarded { serial: 5, response }, FORWARDED),
+        ("not forwarded", Wire::Forwarded { serial: 5, response: None }, NOT_FORWARDED),
+        ("retract", Wire::Retract { serial: 5 }, RETRACT),
+    ]
 }
 
 fn consensus() -> impl Iterator<Item = (&'static str, Message, &'static str)> {
@@ -366,4 +427,10 @@ const ROWS: &str = "080d12160805121208101a0e120263311a0831302e302e302e39";
 const NO_ROWS: &str = "080d12020805";
 const EXCHANGE: &str = "080e121408051201611a0d31302e302e302e393a38333031";
 const EXCHANGED: &str = "080f12050805120162";
+const WAN_EXCHANGE: &str = "080e121608051201611a0d31302e302e302e393a383330312001";
+const WAN_EXCHANGED: &str = "080f120708051201622001";
+const FORWARD: &str = "0811122f08051214080112082f76312f6b762f611a0664633d6463321a0d31302e302e302e393a38333030220364633228d836";
+const FORWARDED: &str = "08121209080512050894031001";
+const NOT_FORWARDED: &str = "081212020805";
+const RETRACT: &str = "081312020805";
 const HERE: &str = "0810120f1a0d31302e302e302e393a38333031";

@@ -13,8 +13,11 @@ use bytes::Bytes;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::codec::{self, Field, Reader, Writer};
 use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Duration;
 use tribune_raft as raft;
 use tribune_state::{Command, Outcome};
+
+use crate::area::Area;
 
 use super::{Founder, Hello, Proposal, Proposed, Rejected, Wire};
 
@@ -73,14 +76,32 @@ impl Wire {
                     it.bytes(2, &Command::Register((**rows).clone()).encode());
                 }
             }),
-            Self::Exchange { serial, from, request } => writer.nested(BODY, |it| {
+            Self::Forward { serial, from, datacenter, patience, request } => {
+                writer.nested(BODY, |it| {
+                    it.u64(1, *serial);
+                    it.nested(2, |it| request.encode(it));
+                    it.str(3, from);
+                    it.str(4, datacenter);
+                    it.u64(5, u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                });
+            }
+            Self::Forwarded { serial, response } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                if let Some(response) = response {
+                    it.nested(2, |it| response.encode(it));
+                }
+            }),
+            Self::Retract { serial } => writer.nested(BODY, |it| it.u64(1, *serial)),
+            Self::Exchange { area, serial, from, request } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.bytes(2, request);
                 it.str(3, from);
+                it.bool(4, *area == Area::Wan);
             }),
-            Self::Exchanged { serial, answer } => writer.nested(BODY, |it| {
+            Self::Exchanged { area, serial, answer } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.bytes(2, answer);
+                it.bool(4, *area == Area::Wan);
             }),
         }
         writer.finish()
@@ -136,13 +157,24 @@ impl Wire {
                 Self::Rows { serial, rows }
             }
             EXCHANGE => {
-                let Numbered { serial, bytes, text } = Numbered::read(body)?;
-                Self::Exchange { serial, from: text, request: bytes }
+                let Numbered { serial, bytes, text, wan } = Numbered::read(body)?;
+                Self::Exchange { area: area(wan), serial, from: text, request: bytes }
             }
             EXCHANGED => {
-                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
-                Self::Exchanged { serial, answer: bytes }
+                let Numbered { serial, bytes, wan, .. } = Numbered::read(body)?;
+                Self::Exchanged { area: area(wan), serial, answer: bytes }
             }
+            FORWARD => forward(Reader::new(body))?,
+            FORWARDED => {
+                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
+                let response = if bytes.is_empty() {
+                    None
+                } else {
+                    Some(Box::new(Response::decode(Reader::new(bytes))?))
+                };
+                Self::Forwarded { serial, response }
+            }
+            RETRACT => Self::Retract { serial: Numbered::read(body)?.serial },
             0 => Err(codec::DecodeError::Missing { tag: KIND })?,
             _ => return Err(DecodeError::Unknown { kind }),
         })
@@ -166,8 +198,29 @@ impl Wire {
             Self::Rows { .. } => ROWS,
             Self::Exchange { .. } => EXCHANGE,
             Self::Exchanged { .. } => EXCHANGED,
+            Self::Forward { .. } => FORWARD,
+            Self::Forwarded { .. } => FORWARDED,
+            Self::Retract { .. } => RETRACT,
         }
     }
+}
+
+/// A [`Wire::Forward`].
+fn forward(mut reader: Reader) -> Result<Wire, codec::DecodeError> {
+    let (mut serial, mut request) = (0, None);
+    let (mut from, mut datacenter, mut patience) = (String::new(), String::new(), Duration::ZERO);
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            1 => serial = field.u64()?,
+            2 => request = Some(OwnedRequest::decode(field.nested()?)?),
+            3 => from = text(&field)?,
+            4 => datacenter = text(&field)?,
+            5 => patience = Duration::from_millis(field.u64()?),
+            _ => {}
+        }
+    }
+    let request = request.ok_or(codec::DecodeError::Missing { tag: 2 })?;
+    Ok(Wire::Forward { serial, from, datacenter, patience, request })
 }
 
 /// A list: field 1, as often as there are items.
@@ -211,12 +264,14 @@ fn flag(mut reader: Reader, tag: u32) -> Result<bool, codec::DecodeError> {
     Ok(set)
 }
 
-/// A serial number in field 1, and beside it bytes in field 2 and a text in field 3, if any.
+/// A serial number in field 1, and beside it bytes in field 2, a text in field 3 and a flag in field
+/// 4, if any.
 #[derive(Default)]
 struct Numbered {
     serial: u64,
     bytes: Bytes,
     text: String,
+    wan: bool,
 }
 
 impl Numbered {
@@ -227,6 +282,7 @@ impl Numbered {
                 1 => this.serial = field.u64()?,
                 2 => this.bytes = field.bytes()?,
                 3 => this.text = text(&field)?,
+                4 => this.wan = field.bool()?,
                 _ => {}
             }
         }
@@ -380,6 +436,10 @@ impl Rejected {
     }
 }
 
+const fn area(wan: bool) -> Area {
+    if wan { Area::Wan } else { Area::Lan }
+}
+
 fn text(field: &Field) -> Result<String, codec::DecodeError> {
     Ok(field.str()?.to_owned())
 }
@@ -403,3 +463,6 @@ const ROWS: u64 = 13;
 const EXCHANGE: u64 = 14;
 const EXCHANGED: u64 = 15;
 const HERE: u64 = 16;
+const FORWARD: u64 = 17;
+const FORWARDED: u64 = 18;
+const RETRACT: u64 = 19;

@@ -96,7 +96,7 @@ fn what_is_near_comes_first() {
     for (n, name) in ["n3", "n1", "n5"].into_iter().enumerate() {
         let mut place = Place::default();
         place.coordinate.vec[0] = n as f64;
-        places.0.insert(name.into(), place);
+        places.nodes.insert(name.into(), place);
     }
     let config = Config { node: "n3".into(), ..Config::new("dc1") };
     let mut rng = Rng::new(3);

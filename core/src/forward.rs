@@ -12,6 +12,7 @@ use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{self, Plan, PoolCall, Remote, Write};
+use tribune_api::prepared;
 use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::{Duration, Instant};
@@ -427,7 +428,8 @@ impl Node {
             return self.outputs.push_back(Output::Resolve { id, packet, stream, asker });
         }
         let context = Arc::clone(&self.config.context);
-        let plan = plan::plan(&request.as_request(), &context);
+        let plan = prepared::plan_from_afar(&request, &context)
+            .unwrap_or_else(|| plan::plan(&request.as_request(), &context));
         if last && !self.leads() && !matches!(plan, Plan::Answer(_)) {
             return self.reply(id, Error::NoClusterLeader.into());
         }

@@ -582,6 +582,7 @@ impl Node {
                 | Pending::Rendering(_)
                 | Pending::Resolving
                 | Pending::Across
+                | Pending::Failover(_)
                 | Pending::Leave => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }

@@ -113,7 +113,7 @@ fn whoever_waits_for_the_list_hears_of_changes_and_of_nothing_else() {
     };
     let follower = world.follower();
     let index = world.index(&follower, &read);
-    let waits = world.watch(&follower, read.clone(), index);
+    let waits = world.watch(&follower, read, index);
     world.register("c1", "db");
     world.run(Duration::from_secs(5));
     assert!(!world.is_answered(&waits));

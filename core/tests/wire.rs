@@ -148,7 +148,8 @@ fn from_afar() -> impl Strategy<Value = Wire> {
     let forward = (any::<u64>(), name(), name(), any::<u32>(), data());
     let forward = forward.prop_map(|(serial, from, datacenter, millis, body)| {
         let (method, path, query) = (Method::Put, from.clone(), datacenter.clone());
-        let request = OwnedRequest { method, path, query, token: None, body };
+        let asker = Asker::default();
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         let patience = Duration::from_millis(millis.into());
         Wire::Forward { serial, from, datacenter, patience, request }
     });
@@ -310,6 +311,7 @@ fn afar() -> [(&'static str, Wire, &'static str); 4] {
         query: "dc=dc2".into(),
         token: None,
         body: Bytes::new(),
+        asker: Asker::default(),
     };
     let forward = Wire::Forward {
         serial: 5,

@@ -489,6 +489,12 @@ impl Query {
         snapshot.index_of(&self.topic())
     }
 
+    /// Whether other datacenters are to be asked, because there is nothing here.
+    pub fn fails_over(&self, snapshot: &state::Snapshot, places: &Places) -> bool {
+        let Self::ExecuteQuery(execution) = self else { return false };
+        prepared::Failover::begin(execution, snapshot, places, false).is_some()
+    }
+
     /// Work out the answer. A pure function, wherever the snapshot is.
     pub fn evaluate(
         &self,

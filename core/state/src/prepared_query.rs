@@ -50,7 +50,7 @@ pub struct Template {
 }
 
 /// Which instances are wanted, and where to look for them.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[allow(missing_docs)] // The fields are those of the API.
 pub struct ServiceQuery {
     pub service: String,
@@ -67,7 +67,7 @@ pub struct ServiceQuery {
 }
 
 /// Where else to look, if there is nothing here.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[allow(missing_docs)] // The fields are those of the API.
 pub struct Failover {
     /// So many of the nearest datacenters.

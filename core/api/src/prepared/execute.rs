@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use tribune_base::rng::Rng;
 use tribune_state::prepared_query::{PreparedQuery, ServiceQuery};
 use tribune_state::{Check, HealthInstance, Node, Service, Snapshot, Status};
@@ -11,6 +12,7 @@ use super::{render, template};
 use crate::coordinate::{AGENT, Places};
 use crate::error::Error;
 use crate::health::write_instance;
+use crate::http::Content;
 use crate::plan::Consistency;
 use crate::render::{ARRAY, Json};
 
@@ -27,6 +29,10 @@ pub struct Execution {
     pub connect: bool,
     /// Who asks.
     pub asker: Asker,
+    /// What another datacenter asks for, by no name.
+    pub asked: Option<ServiceQuery>,
+    /// Answer with rows, not with JSON.
+    pub rows: bool,
     /// How fresh the answer is, which it repeats.
     pub consistency: Consistency,
     /// Decides the order of what is equally near. Whoever takes the request in draws it, so that
@@ -54,10 +60,17 @@ pub(super) struct Executed<'a> {
     pub(super) datacenter: &'a str,
     /// How many datacenters were asked besides the first.
     pub(super) failovers: u64,
-    pub(super) consistency: Consistency,
 }
 
 impl<'a> Resolved<'a> {
+    /// Find what an execution is about.
+    pub(super) fn of(execution: &Execution, snapshot: &'a Snapshot) -> Result<Self, Error> {
+        let Some(service) = execution.asked.clone() else {
+            return Self::find(snapshot, &execution.name);
+        };
+        Ok(Self(Cow::Owned(PreparedQuery { service, ..PreparedQuery::default() })))
+    }
+
     /// Find the query that answers to `name`.
     pub(crate) fn find(snapshot: &'a Snapshot, name: &str) -> Result<Self, Error> {
         let not_found = || Error::not_found("Query not found");
@@ -165,8 +178,16 @@ fn wants_service(asked: &ServiceQuery, service: &Service) -> bool {
 }
 
 impl Executed<'_> {
-    /// The answer, compact.
-    pub(super) fn json(&self) -> Json {
+    /// The answer as `execution` wants it.
+    pub(super) fn body(&self, execution: &Execution) -> (Content, Bytes) {
+        if execution.rows {
+            (Content::None, self.encode())
+        } else {
+            (Content::Json, self.json(execution.consistency).finish().into())
+        }
+    }
+
+    fn json(&self, consistency: Consistency) -> Json {
         let mut json = Json::with_capacity(256 + self.instances.len() * 1280);
         json.field(r#"{"Service":"#, &self.query.service.service);
         json.raw(r#","Nodes":"#);
@@ -175,7 +196,7 @@ impl Executed<'_> {
         json.field(r#"},"Datacenter":"#, self.datacenter);
         json.raw(r#","Failovers":"#);
         json.number(self.failovers);
-        render::meta(&mut json, self.consistency);
+        render::meta(&mut json, consistency);
         json
     }
 }

@@ -4,11 +4,14 @@
 //! ```text
 //!   definition ──body──> PreparedQuery ──> Command            create, update, delete
 //!   execute    ──name──> template ──> instances ──> Executed   execute, explain
+//!   failover   ──> the same in another datacenter
 //! ```
 
 mod definition;
 mod execute;
+mod failover;
 mod render;
+mod rows;
 mod template;
 
 use tribune_base::id::{Index, Uuid};
@@ -18,6 +21,8 @@ use tribune_state::{Command as StateCommand, Snapshot, Topic};
 pub(crate) use self::definition::ttl;
 pub(crate) use self::execute::Resolved;
 pub use self::execute::{Asker, Execution};
+pub use self::failover::Failover;
+pub use self::rows::{Rows, plan_from_afar};
 use crate::coordinate::Places;
 use crate::error::Error;
 use crate::http::{Content, Method, Response};
@@ -172,7 +177,7 @@ pub(crate) fn executed(
     places: &Places,
     context: &Context,
 ) -> Evaluation {
-    let resolved = match Resolved::find(snapshot, &execution.name) {
+    let resolved = match Resolved::of(execution, snapshot) {
         Ok(resolved) => resolved,
         Err(error) => return failed(&error),
     };
@@ -183,9 +188,9 @@ pub(crate) fn executed(
         instances: &instances,
         datacenter: &context.datacenter,
         failovers: 0,
-        consistency: execution.consistency,
     };
-    answered(executed.json())
+    let (content, body) = executed.body(execution);
+    Evaluation { index: Index(1), status: 200, content, body }
 }
 
 fn answered(json: Json) -> Evaluation {

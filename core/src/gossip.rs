@@ -20,15 +20,17 @@ use tribune_gossip::{
     UserEvent,
 };
 
+use crate::area::Area;
 use crate::config::Config;
 use crate::event::Event;
 use crate::output::Output;
 use crate::request::RequestId;
 use crate::wire::Wire;
 
-/// This agent's part in the pool of its datacenter.
+/// This agent's part in one pool.
 #[derive(Debug)]
 pub(crate) struct Gossip {
+    area: Area,
     pool: Pool,
     /// Where the pool's other members reach this one.
     own: SocketAddr,
@@ -72,6 +74,7 @@ struct Join {
 }
 
 impl Gossip {
+    /// In the pool of a datacenter.
     pub(crate) fn new(
         config: &Config,
         tags: &BTreeMap<String, String>,
@@ -85,6 +88,7 @@ impl Gossip {
             .collect();
         let me = Identity::new(config.name.as_str(), config.id, own, tags);
         Self {
+            area: Area::Lan,
             pool: Pool::new(config.gossip.clone(), me, seed, now),
             own,
             exchanges: BTreeMap::new(),
@@ -112,7 +116,8 @@ impl Gossip {
     ) -> Option<Output> {
         let addr = from.parse().ok()?;
         let answer = self.pool.handle_exchange(now, addr, request)?;
-        Some(Output::Send { to: from.into(), message: Wire::Exchanged { serial, answer } })
+        let message = Wire::Exchanged { area: self.area, serial, answer };
+        Some(Output::Send { to: from.into(), message })
     }
 
     pub(crate) fn on_exchanged(&mut self, now: Instant, serial: u64, answer: Bytes) {
@@ -224,11 +229,14 @@ impl Gossip {
                 return Some(news);
             }
             match self.pool.poll_output()? {
-                Said::Packet { to, bytes } => outputs.push_back(Output::Packet { to, bytes }),
+                Said::Packet { to, bytes } => {
+                    outputs.push_back(Output::Packet { area: self.area, to, bytes });
+                }
                 Said::Exchange { id, to, request, timeout } => {
                     self.exchanges.insert(id, now + timeout);
                     let from = self.own.to_string();
-                    let message = Wire::Exchange { serial: id.0, from, request };
+                    let area = self.area;
+                    let message = Wire::Exchange { area, serial: id.0, from, request };
                     outputs.push_back(Output::Send { to: to.to_string().into(), message });
                 }
                 Said::Joined { addr, result } => {

@@ -15,6 +15,7 @@ use tribune_base::time::Duration;
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::Store;
 
+use crate::area::Area;
 use crate::request::RequestId;
 use crate::wire::{Inquiry, Wire};
 
@@ -52,8 +53,10 @@ pub enum Input {
         /// What.
         message: Wire,
     },
-    /// A packet of the pool has come in.
+    /// A packet of a pool has come in.
     Packet {
+        /// Of which.
+        area: Area,
         /// From where.
         from: SocketAddr,
         /// What.
@@ -136,11 +139,15 @@ pub enum Call {
     Agent(AgentCall),
     /// Have this agent join others.
     Join {
+        /// In which pool.
+        area: Area,
         /// Where they are.
         addrs: Vec<SocketAddr>,
     },
     /// Have a member that has failed be gone for good.
     ForceLeave {
+        /// Of which pool.
+        area: Area,
         /// Its name.
         node: String,
         /// Whether it is to be forgotten at once.

@@ -35,6 +35,7 @@
 
 mod agent;
 pub mod apply;
+mod area;
 mod bootstrap;
 mod client;
 pub mod config;
@@ -57,6 +58,7 @@ pub mod view;
 pub mod wire;
 
 pub use agent::Agent;
+pub use area::Area;
 pub use client::Client;
 pub use config::Config;
 pub use event::Event;

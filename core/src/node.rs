@@ -17,6 +17,7 @@ use tribune_gossip::{Change, MemberEvent};
 use tribune_raft as raft;
 use tribune_state::{Store, Watches};
 
+use crate::area::Area;
 use crate::bootstrap::Newcomer;
 use crate::client::force_leave;
 use crate::config::Config;
@@ -145,7 +146,10 @@ impl Node {
             Input::Unchanged { ids, index } => self.unchanged(ids, index),
             Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
-            Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
+            Input::Packet { area: Area::Lan, from, packet } => {
+                self.gossip.heard(now, from, packet);
+            }
+            Input::Packet { area: Area::Wan, .. } => {}
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
             // Whoever waits for something that was on it has a deadline.
             Input::Lost { .. } => {}
@@ -333,11 +337,12 @@ impl Node {
             Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
             // Those are answers to what a client agent asks.
             Wire::Rows { .. } => {}
-            Wire::Exchange { serial, from, request } => {
+            Wire::Exchange { area: Area::Wan, .. } | Wire::Exchanged { area: Area::Wan, .. } => {}
+            Wire::Exchange { area: Area::Lan, serial, from, request } => {
                 let answer = self.gossip.on_exchange(self.now, serial, &from, request);
                 self.outputs.extend(answer);
             }
-            Wire::Exchanged { serial, answer } => {
+            Wire::Exchanged { area: Area::Lan, serial, answer } => {
                 self.gossip.on_exchanged(self.now, serial, answer);
             }
         }
@@ -375,7 +380,8 @@ impl Node {
     /// A question has not left this server: nobody is there. Others may answer it.
     fn undelivered(&mut self, inquiry: Inquiry) {
         match inquiry {
-            Inquiry::Exchange(serial) => self.gossip.undelivered(self.now, serial),
+            Inquiry::Exchange(Area::Lan, serial) => self.gossip.undelivered(self.now, serial),
+            Inquiry::Exchange(Area::Wan, _) => {}
             Inquiry::Propose(serials) => self.not_proposed(&serials),
             Inquiry::Ask(serial) => self.not_asked(serial),
             // Only client agents ask that.
@@ -404,8 +410,11 @@ impl Node {
             Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
-            Call::Join { addrs } => self.gossip.join(self.now, id, addrs),
-            Call::ForceLeave { node, prune } => {
+            Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
+                self.reply(id, Error::bad("this agent is in no WAN pool").into());
+            }
+            Call::Join { area: Area::Lan, addrs } => self.gossip.join(self.now, id, addrs),
+            Call::ForceLeave { area: Area::Lan, node, prune } => {
                 let response = force_leave(&mut self.gossip, self.now, &node, prune);
                 self.reply(id, response);
             }

@@ -12,6 +12,7 @@ use tribune_base::time::Duration;
 use tribune_raft::{Persist, SnapshotMeta};
 use tribune_state::Snapshot;
 
+use crate::area::Area;
 use crate::event::Event;
 use crate::request::RequestId;
 use crate::wire::Wire;
@@ -31,8 +32,10 @@ pub enum Output {
         /// What to say.
         message: Wire,
     },
-    /// Send a packet of the pool. Loss and reordering are fine, and so is a second copy.
+    /// Send a packet of a pool. Loss and reordering are fine, and so is a second copy.
     Packet {
+        /// Of which.
+        area: Area,
         /// To whom.
         to: SocketAddr,
         /// What.

@@ -11,6 +11,8 @@ use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
 use tribune_state::{Outcome, Registration};
 
+use crate::area::Area;
+
 pub use codec::DecodeError;
 
 /// One message from one agent to another.
@@ -86,6 +88,8 @@ pub enum Wire {
     },
     /// Gossip that does not fit a packet, or that packets do not carry through.
     Exchange {
+        /// Of which pool.
+        area: Area,
         /// To be returned.
         serial: u64,
         /// Where the answer goes, as `ip:port`: two that gossip need not know each other.
@@ -95,6 +99,8 @@ pub enum Wire {
     },
     /// Answers a [`Wire::Exchange`].
     Exchanged {
+        /// Of which pool.
+        area: Area,
         /// Which.
         serial: u64,
         /// What gossip has to say.
@@ -195,8 +201,8 @@ pub enum Inquiry {
     Ask(u64),
     /// A [`Wire::ReadRows`], with its serial.
     ReadRows(u64),
-    /// A [`Wire::Exchange`], with its serial.
-    Exchange(u64),
+    /// A [`Wire::Exchange`], with its pool and its serial.
+    Exchange(Area, u64),
 }
 
 impl Wire {
@@ -208,7 +214,7 @@ impl Wire {
             }
             Self::Ask { serial, .. } => Some(Inquiry::Ask(*serial)),
             Self::ReadRows { serial, .. } => Some(Inquiry::ReadRows(*serial)),
-            Self::Exchange { serial, .. } => Some(Inquiry::Exchange(*serial)),
+            Self::Exchange { area, serial, .. } => Some(Inquiry::Exchange(*area, *serial)),
             Self::Raft(_)
             | Self::Hello(_)
             | Self::Gather { .. }

@@ -10,6 +10,7 @@ use tribune_api::http::{Content, Effective, Method, OwnedRequest, ReadMeta, Resp
 use tribune_base::codec::{self, Writer};
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
+use tribune_core::Area;
 use tribune_core::wire::{DecodeError, Founder, Hello, Proposal, Proposed, Rejected, Wire};
 use tribune_raft::{Appended, Configuration, Entry, Message, Payload, Round, SnapshotMeta};
 use tribune_state::{Outcome, Refusal, Registration};
@@ -157,11 +158,17 @@ fn message() -> impl Strategy<Value = Wire> {
         let rows = node.map(|node| Box::new(Registration { node, ..Registration::default() }));
         Wire::Rows { serial, rows }
     });
-    let exchange = (any::<u64>(), name(), data());
-    let exchange =
-        exchange.prop_map(|(serial, from, request)| Wire::Exchange { serial, from, request });
-    let exchanged = (any::<u64>(), data());
-    let exchanged = exchanged.prop_map(|(serial, answer)| Wire::Exchanged { serial, answer });
+    let area = || prop_oneof![Just(Area::Lan), Just(Area::Wan)];
+    let exchange = (area(), any::<u64>(), name(), data());
+    let exchange = exchange.prop_map(|(area, serial, from, request)| Wire::Exchange {
+        area,
+        serial,
+        from,
+        request,
+    });
+    let exchanged = (area(), any::<u64>(), data());
+    let exchanged =
+        exchanged.prop_map(|(area, serial, answer)| Wire::Exchanged { area, serial, answer });
     let answer = (any::<u64>(), 100..1_000_u16, data()).prop_map(|(serial, status, body)| {
         Wire::Answer { serial, response: Box::new(Response::json(status, body)) }
     });
@@ -236,9 +243,13 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         body: Bytes::from_static(b"no"),
     };
     let rows = Registration { node: "c1".into(), address: "10.0.0.9".into(), ..Default::default() };
-    let request_bytes = Bytes::from_static(b"a");
-    let exchange =
-        Wire::Exchange { serial: 5, from: "10.0.0.9:8301".into(), request: request_bytes };
+    let exchange = |area| Wire::Exchange {
+        area,
+        serial: 5,
+        from: "10.0.0.9:8301".into(),
+        request: Bytes::from_static(b"a"),
+    };
+    let exchanged = |area| Wire::Exchanged { area, serial: 5, answer: Bytes::from_static(b"b") };
     let mut list = vec![
         ("hello", Wire::Hello(Box::new(hello)), HELLO),
         ("gather", Wire::Gather { servers: servers() }, GATHER),
@@ -255,8 +266,10 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         ("read rows", Wire::ReadRows { serial: 5, node: "c1".into() }, READ_ROWS),
         ("rows", Wire::Rows { serial: 5, rows: Some(Box::new(rows)) }, ROWS),
         ("no rows", Wire::Rows { serial: 5, rows: None }, NO_ROWS),
-        ("exchange", exchange, EXCHANGE),
-        ("exchanged", Wire::Exchanged { serial: 5, answer: Bytes::from_static(b"b") }, EXCHANGED),
+        ("exchange", exchange(Area::Lan), EXCHANGE),
+        ("exchanged", exchanged(Area::Lan), EXCHANGED),
+        ("exchange of the other pool", exchange(Area::Wan), WAN_EXCHANGE),
+        ("exchanged of the other pool", exchanged(Area::Wan), WAN_EXCHANGED),
     ];
     list.extend(consensus().map(|(name, message, want)| (name, Wire::Raft(message), want)));
     list
@@ -362,4 +375,6 @@ const ROWS: &str = "080d12160805121208101a0e120263311a0831302e302e302e39";
 const NO_ROWS: &str = "080d12020805";
 const EXCHANGE: &str = "080e121408051201611a0d31302e302e302e393a38333031";
 const EXCHANGED: &str = "080f12050805120162";
+const WAN_EXCHANGE: &str = "080e121608051201611a0d31302e302e302e393a383330312001";
+const WAN_EXCHANGED: &str = "080f120708051201622001";
 const HERE: &str = "0810120f1a0d31302e302e302e393a38333031";

@@ -22,7 +22,7 @@ use tribune_api::http::Response;
 use tribune_api::plan::Context;
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
-use tribune_core::{Agent, Input, Output, RequestId, Serve, Shown, View, Wire};
+use tribune_core::{Agent, Area, Input, Output, RequestId, Serve, Shown, View, Wire};
 use tribune_raft::{PersistSeq, SnapshotMeta};
 use tribune_state::{Snapshot, Store};
 
@@ -333,7 +333,8 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
     }
 
     fn on_packet(&mut self, Packet { from, bytes: packet }: Packet) {
-        self.node.handle(self.clock.now(), Input::Packet { from, packet });
+        let input = Input::Packet { area: Area::Lan, from, packet };
+        self.node.handle(self.clock.now(), input);
     }
 
     fn on_report(&mut self, report: Report) {
@@ -398,7 +399,8 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                 self.has_peers = true;
                 self.pool.send(&to, &self.sealed(message));
             }
-            Output::Packet { to, bytes } => self.gossip.send(to, bytes),
+            Output::Packet { area: Area::Lan, to, bytes } => self.gossip.send(to, bytes),
+            Output::Packet { area: Area::Wan, .. } => {}
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });
             }

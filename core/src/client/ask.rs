@@ -13,6 +13,7 @@ use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
 
+use crate::area::Area;
 use crate::client::Client;
 use crate::request::RequestId;
 use crate::wire::{Inquiry, Proposal, Wire};
@@ -141,7 +142,9 @@ impl Client {
         match inquiry {
             Inquiry::Ask(serial) | Inquiry::ReadRows(serial) => self.not_heard(serial),
             Inquiry::Propose(serials) => serials.into_iter().for_each(|it| self.not_heard(it)),
-            Inquiry::Exchange(serial) => self.gossip.undelivered(self.now, serial),
+            Inquiry::Exchange(Area::Lan, serial) => self.gossip.undelivered(self.now, serial),
+            // Client agents are in no other pool.
+            Inquiry::Exchange(Area::Wan, _) => {}
         }
     }
 

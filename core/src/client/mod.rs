@@ -20,6 +20,7 @@ use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{Change, MemberEvent};
 use tribune_state::Store;
 
+use crate::area::Area;
 use crate::config::Config;
 use crate::event::Event;
 use crate::fired::{self, Fired};
@@ -88,7 +89,11 @@ impl Client {
             Input::Request { id, call } => self.request(id, call),
             Input::Cancel(id) => self.cancel(id),
             Input::Message { from, message } => self.hear(from, message),
-            Input::Packet { from, packet } => self.gossip.heard(now, from, packet),
+            Input::Packet { area: Area::Lan, from, packet } => {
+                self.gossip.heard(now, from, packet);
+            }
+            // Client agents are in no other pool.
+            Input::Packet { area: Area::Wan, .. } => {}
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
             Input::Lost { to } => self.lost(&to),
             Input::Checked { run, outcome } => self.local.checked(now, run, outcome),
@@ -225,8 +230,11 @@ impl Client {
         }
         match call {
             Call::Agent(call) => self.agent_call(id, call),
-            Call::Join { addrs } => self.gossip.join(self.now, id, addrs),
-            Call::ForceLeave { node, prune } => {
+            Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
+                self.reply(id, Error::bad("this agent is in no WAN pool").into());
+            }
+            Call::Join { area: Area::Lan, addrs } => self.gossip.join(self.now, id, addrs),
+            Call::ForceLeave { area: Area::Lan, node, prune } => {
                 let response = force_leave(&mut self.gossip, self.now, &node, prune);
                 self.reply(id, response);
             }
@@ -254,11 +262,12 @@ impl Client {
             Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
             Wire::Proposed(results) => self.on_proposed(from, results),
             Wire::Rows { serial, rows } => self.on_rows(from, serial, rows),
-            Wire::Exchange { serial, from, request } => {
+            Wire::Exchange { area: Area::Wan, .. } | Wire::Exchanged { area: Area::Wan, .. } => {}
+            Wire::Exchange { area: Area::Lan, serial, from, request } => {
                 let answer = self.gossip.on_exchange(self.now, serial, &from, request);
                 self.outputs.extend(answer);
             }
-            Wire::Exchanged { serial, answer } => {
+            Wire::Exchanged { area: Area::Lan, serial, answer } => {
                 self.gossip.on_exchanged(self.now, serial, answer);
             }
             // Those are for servers. Whoever said one was told to join this agent, and will find

@@ -16,6 +16,8 @@ use tribune_base::id::{Index, ServerId};
 use tribune_raft as raft;
 use tribune_state::{Command, Outcome};
 
+use crate::area::Area;
+
 use super::{Founder, Hello, Proposal, Proposed, Rejected, Wire};
 
 /// Why bytes are not a message. Whoever sent them is at fault; the listener counts and ignores them.
@@ -73,14 +75,16 @@ impl Wire {
                     it.bytes(2, &Command::Register((**rows).clone()).encode());
                 }
             }),
-            Self::Exchange { serial, from, request } => writer.nested(BODY, |it| {
+            Self::Exchange { area, serial, from, request } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.bytes(2, request);
                 it.str(3, from);
+                it.bool(4, *area == Area::Wan);
             }),
-            Self::Exchanged { serial, answer } => writer.nested(BODY, |it| {
+            Self::Exchanged { area, serial, answer } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.bytes(2, answer);
+                it.bool(4, *area == Area::Wan);
             }),
         }
         writer.finish()
@@ -136,12 +140,12 @@ impl Wire {
                 Self::Rows { serial, rows }
             }
             EXCHANGE => {
-                let Numbered { serial, bytes, text } = Numbered::read(body)?;
-                Self::Exchange { serial, from: text, request: bytes }
+                let Numbered { serial, bytes, text, wan } = Numbered::read(body)?;
+                Self::Exchange { area: area(wan), serial, from: text, request: bytes }
             }
             EXCHANGED => {
-                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
-                Self::Exchanged { serial, answer: bytes }
+                let Numbered { serial, bytes, wan, .. } = Numbered::read(body)?;
+                Self::Exchanged { area: area(wan), serial, answer: bytes }
             }
             0 => Err(codec::DecodeError::Missing { tag: KIND })?,
             _ => return Err(DecodeError::Unknown { kind }),
@@ -211,12 +215,14 @@ fn flag(mut reader: Reader, tag: u32) -> Result<bool, codec::DecodeError> {
     Ok(set)
 }
 
-/// A serial number in field 1, and beside it bytes in field 2 and a text in field 3, if any.
+/// A serial number in field 1, and beside it bytes in field 2, a text in field 3 and a flag in field
+/// 4, if any.
 #[derive(Default)]
 struct Numbered {
     serial: u64,
     bytes: Bytes,
     text: String,
+    wan: bool,
 }
 
 impl Numbered {
@@ -227,6 +233,7 @@ impl Numbered {
                 1 => this.serial = field.u64()?,
                 2 => this.bytes = field.bytes()?,
                 3 => this.text = text(&field)?,
+                4 => this.wan = field.bool()?,
                 _ => {}
             }
         }
@@ -378,6 +385,10 @@ impl Rejected {
             _ => Self::LeadershipLost,
         }
     }
+}
+
+const fn area(wan: bool) -> Area {
+    if wan { Area::Wan } else { Area::Lan }
 }
 
 fn text(field: &Field) -> Result<String, codec::DecodeError> {

@@ -16,7 +16,7 @@ use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::wire::{Founder, Hello};
 use tribune_core::{
-    Agent, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, View, Wire,
+    Agent, Area, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, View, Wire,
 };
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
@@ -127,7 +127,7 @@ impl World {
     /// Have an agent join the pool that another is in.
     pub fn join(&mut self, name: &str, other: &str) -> (String, RequestId) {
         let addrs = vec![SocketAddr::new(host(&self.servers[other]).parse().unwrap(), 8_301)];
-        self.call(name, Call::Join { addrs })
+        self.call(name, Call::Join { area: Area::Lan, addrs })
     }
 
     /// Who `at` believes is there, and how they are.
@@ -370,7 +370,7 @@ impl World {
             while self.packets.front().is_some_and(|it| it.0 <= self.now) {
                 let (_, to, from, packet) = self.packets.pop_front().unwrap();
                 if let Some(name) = self.listener(&to.to_string()) {
-                    self.input(&name, Input::Packet { from, packet });
+                    self.input(&name, Input::Packet { area: Area::Lan, from, packet });
                 }
             }
         }
@@ -407,7 +407,7 @@ impl World {
                     let at = now + Duration::from_millis(1);
                     self.messages.push_back((at, to.to_string(), id, message));
                 }
-                Output::Packet { to, bytes } => {
+                Output::Packet { to, bytes, .. } => {
                     let at = now + Duration::from_millis(1);
                     self.packets.push_back((at, to, own, bytes));
                 }

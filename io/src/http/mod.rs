@@ -25,7 +25,7 @@ use tribune_api::http::{Method, Request, Response};
 use tribune_api::plan::{self, Context, Plan, PoolCall, Read};
 use tribune_base::id::Index;
 use tribune_base::time::Duration;
-use tribune_core::Call;
+use tribune_core::{Area, Call};
 
 use crate::handle::NodeHandle;
 use crate::join;
@@ -198,10 +198,10 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
         Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
         Plan::Pool(PoolCall::Join { address, wan: false }) => {
             let addrs = join::resolve(&address, api.join_port).await?;
-            api.node.call(Call::Join { addrs }).await
+            api.node.call(Call::Join { area: Area::Lan, addrs }).await
         }
         Plan::Pool(PoolCall::ForceLeave { node, prune, wan: false }) => {
-            api.node.call(Call::ForceLeave { node, prune }).await
+            api.node.call(Call::ForceLeave { area: Area::Lan, node, prune }).await
         }
         Plan::Pool(PoolCall::Fire(fire)) => api.node.call(Call::Fire(fire)).await,
         Plan::Pool(PoolCall::Events(list)) => api.node.call(Call::Events(list)).await,

@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 use tracing::{info, warn};
 use tribune_base::time::Duration;
-use tribune_core::Call;
+use tribune_core::{Area, Call};
 use tribune_io::handle::NodeHandle;
 use tribune_io::join::resolve;
 
@@ -61,7 +61,7 @@ async fn join(addresses: &[String], port: u16, node: &NodeHandle) -> Result<(), 
     if addrs.is_empty() {
         return Err(errors.join("; "));
     }
-    match node.call(Call::Join { addrs }).await {
+    match node.call(Call::Join { area: Area::Lan, addrs }).await {
         Ok(response) if response.status == 200 => Ok(()),
         Ok(response) => Err(String::from_utf8_lossy(&response.body).into_owned()),
         Err(error) => Err(error.to_string()),

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 use tribune_api::agent::AgentCall;
 use tribune_base::time::Duration;
-use tribune_core::Call;
+use tribune_core::{Area, Call};
 use tribune_io::handle::NodeHandle;
 use tribune_io::storage;
 
@@ -32,7 +32,7 @@ pub(super) async fn at_start(file: &Path, node: &NodeHandle) {
         return;
     }
     let count = addrs.len();
-    match node.call(Call::Join { addrs }).await {
+    match node.call(Call::Join { area: Area::Lan, addrs }).await {
         Ok(response) if response.status == 200 => info!("back in the pool"),
         Ok(_) | Err(_) => warn!(members = count, "none of the members that were known is there"),
     }

@@ -9,7 +9,7 @@ use tribune_agent::PersistedFile;
 use tribune_api::plan::Context;
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_core::{Config, Input, Node, Output, RequestId, Restored, Shown, View, Wire};
+use tribune_core::{Area, Config, Input, Node, Output, RequestId, Restored, Shown, View, Wire};
 use tribune_raft::{Configuration, Entry, Message, Payload};
 use tribune_state::Store;
 
@@ -301,7 +301,7 @@ impl World {
     fn perform(&mut self, n: usize, node: &mut Node, output: Output, shown: Shown, local: Instant) {
         if let Output::Send { to, message } = output {
             self.send(n, node, &to, message, shown, local);
-        } else if let Output::Packet { to, bytes } = output {
+        } else if let Output::Packet { area: Area::Lan, to, bytes } = output {
             self.send_packet(n, &to.ip().to_string(), &bytes);
         } else if let Output::ForgetLog { through } = output {
             self.oracle.on_forget(n, through, &self.disks[n]);
@@ -405,7 +405,8 @@ impl World {
             return self.take_request(n, node, local, client, generation);
         }
         if let Event::Packet { from, packet, .. } = event {
-            return node.handle(local, Input::Packet { from: gossip_address(from), packet });
+            let from = gossip_address(from);
+            return node.handle(local, Input::Packet { area: Area::Lan, from, packet });
         }
         let Event::Deliver { from, sent, message, .. } = event else { return };
         if let Wire::Raft(message) = &*message {

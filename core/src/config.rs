@@ -48,6 +48,8 @@ pub struct Config {
     pub autopilot: Autopilot,
     /// Who is there, and who is not.
     pub gossip: tribune_gossip::Config,
+    /// Whether strangers can read what the pool says.
+    pub encryption: Encryption,
     /// Consensus.
     pub raft: tribune_raft::Config,
     /// Local services and checks.
@@ -65,6 +67,18 @@ pub struct Config {
     /// What the clock on the wall said when the node was built. From then on time is counted: a
     /// clock that is set moves nothing here.
     pub started: WallTime,
+}
+
+/// Whether strangers can read what a pool says, as far as this agent is concerned.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Encryption {
+    /// Everything, and there are no keys.
+    #[default]
+    Off,
+    /// What leaves this agent: the pool is being encrypted, one member at a time.
+    Incoming,
+    /// Nothing.
+    On,
 }
 
 impl Config {

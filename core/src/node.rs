@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
+use tribune_api::keyring::{KeyringCall, PoolKeys};
 use tribune_api::plan::Write;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::{Duration, Instant, WallTime};
@@ -26,6 +27,7 @@ use crate::fired::{self, Fired};
 use crate::forward::Forwards;
 use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
+use crate::keys::{self, KeyringRequests};
 use crate::leader::Reign;
 use crate::leave::Leave;
 use crate::output::Output;
@@ -45,6 +47,7 @@ pub struct Node {
     pub(crate) ledger: Ledger,
     pub(crate) gossip: Gossip,
     pub(crate) fired: Fired,
+    pub(crate) keyrings: KeyringRequests,
     pub(crate) roster: Roster,
     pub(crate) forwards: Forwards,
     /// Set, while this server may not take part in consensus.
@@ -113,6 +116,7 @@ impl Node {
         let mut this = Self {
             gossip,
             fired: Fired::default(),
+            keyrings: KeyringRequests::default(),
             roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
@@ -150,6 +154,10 @@ impl Node {
                 self.gossip.heard(now, from, packet);
             }
             Input::Packet { area: Area::Wan, .. } => {}
+            Input::KeysDone { area: Area::Lan, order, outcome } => {
+                self.gossip.keys_done(now, order, outcome);
+            }
+            Input::KeysDone { area: Area::Wan, .. } => {}
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
             // Whoever waits for something that was on it has a deadline.
             Input::Lost { .. } => {}
@@ -348,6 +356,18 @@ impl Node {
         }
     }
 
+    /// Have the members of this agent's pools do something with their keys.
+    fn order_keys(&mut self, id: RequestId, call: KeyringCall) {
+        let gossip = &mut self.gossip;
+        if let Some(why) = keys::illegible(&call.order) {
+            let pools =
+                [PoolKeys { datacenter: self.config.datacenter.clone(), ..PoolKeys::default() }];
+            return self.reply(id, call.refuse(&pools, &why));
+        }
+        gossip.order_keys(self.now, id, &call, &self.config.datacenter);
+        self.keyrings.begin(id, call, 1);
+    }
+
     /// The pool has news.
     fn on_news(&mut self, news: News) {
         match news {
@@ -356,6 +376,11 @@ impl Node {
             News::Fired(event) => {
                 let woken = self.fired.hear(&event, &self.config.name, &self.local);
                 self.reply_all(woken);
+            }
+            News::Keys(outcome) => {
+                if let Some((id, response)) = self.keyrings.done(outcome) {
+                    self.reply(id, response);
+                }
             }
             News::Left => self.left(),
         }
@@ -403,7 +428,7 @@ impl Node {
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
-        if self.config.requests_max <= self.ledger.len() + self.fired.len() {
+        if self.config.requests_max <= self.ledger.len() + self.fired.len() + self.keyrings.len() {
             return self.reply(id, Error::Overloaded.into());
         }
         match call {
@@ -422,6 +447,7 @@ impl Node {
                 let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
                 self.reply(id, response);
             }
+            Call::Keyring(call) => self.order_keys(id, call),
             Call::Events(list) => {
                 if let Some(response) = self.fired.ask(self.now, id, list, &mut self.rng) {
                     self.reply(id, response);

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tracing::error;
 use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
+use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::Context;
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
@@ -332,6 +333,20 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         Some(message)
     }
 
+    /// Carry out an order about the keys, which may have to wait for the disk.
+    fn change_keys(&self, area: Area, order: u64, what: KeyOrder) {
+        let (guard, messages) = (self.guard.clone(), self.messages());
+        let done = move || {
+            let outcome = guard.carry_out(&what);
+            _ = messages.send(ToNode::Report(Input::KeysDone { area, order, outcome }));
+        };
+        if self.guard.is_on_disk() {
+            self.edge.spawn_blocking(done);
+        } else {
+            done();
+        }
+    }
+
     fn on_packet(&mut self, Packet { from, bytes: packet }: Packet) {
         let input = Input::Packet { area: Area::Lan, from, packet };
         self.node.handle(self.clock.now(), input);
@@ -401,6 +416,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             }
             Output::Packet { area: Area::Lan, to, bytes } => self.gossip.send(to, bytes),
             Output::Packet { area: Area::Wan, .. } => {}
+            Output::Keys { area, order, what } => self.change_keys(area, order, what),
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });
             }

@@ -83,6 +83,7 @@ impl NodeHandle {
             | Call::ForceLeave { .. }
             | Call::Fire(_)
             | Call::Events(_)
+            | Call::Keyring(_)
             | Call::Forward { .. } => Error::ShuttingDown,
         };
         let (client, answer) = oneshot::channel();

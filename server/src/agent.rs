@@ -131,7 +131,9 @@ fn run_node<W: Wal + 'static, S: Storage>(
 ) -> Result<(), Failed> {
     let seed = entropy::draw().map_err(|it| Failed::new("no entropy", it))? as u64;
     let context = Arc::new(settings::context(&config));
-    let settings = settings::node(&config, Arc::clone(&context), found.node_id, clock::wall());
+    let guard = guard(&config)?;
+    let now = (guard.encryption(), clock::wall());
+    let settings = settings::node(&config, Arc::clone(&context), found.node_id, now);
     info!(
         node = config.node_name,
         id = %found.node_id,
@@ -143,7 +145,6 @@ fn run_node<W: Wal + 'static, S: Storage>(
     let (wal, wal_events) = (found.wal, found.wal_events);
     let rpc = Rpc::new(ours, settings::rpc(&config));
     let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
-    let guard = guard(&config)?;
     let resolve = Arc::new(edge::Resolver::new(&config, seed));
     // Sockets belong to the runtime they are made in, which is the node's.
     let parts = move |Sockets { listeners, gossip }| Parts {
@@ -191,7 +192,7 @@ fn guard(config: &Config) -> Result<Guard, Failed> {
     let strictness =
         Strictness { incoming: wanted.verify_incoming, outgoing: wanted.verify_outgoing };
     info!(keys = keyring.keys().len(), "Gossip is encrypted");
-    Ok(Guard::new(keyring, &config.datacenter, strictness, entropy))
+    Ok(Guard::new(keyring, path, &config.datacenter, strictness, entropy))
 }
 
 /// Where other agents reach this one.

@@ -293,7 +293,9 @@ impl World {
         let call = match call {
             PoolCall::Fire(fire) => Call::Fire(fire),
             PoolCall::Events(list) => Call::Events(list),
-            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => unreachable!("{target}"),
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } | PoolCall::Keyring(_) => {
+                unreachable!("{target}")
+            }
         };
         self.call(name, call)
     }
@@ -407,6 +409,8 @@ impl World {
                     let at = now + Duration::from_millis(1);
                     self.messages.push_back((at, to.to_string(), id, message));
                 }
+                // Nobody has any here.
+                Output::Keys { .. } => {}
                 Output::Packet { to, bytes, .. } => {
                     let at = now + Duration::from_millis(1);
                     self.packets.push_back((at, to, own, bytes));
@@ -466,6 +470,7 @@ impl World {
         let (id, address) = (node_id(server), host(server));
         Config {
             id,
+            encryption: tribune_core::Encryption::Off,
             name: name.into(),
             address: address.clone(),
             server_port: 8_300,

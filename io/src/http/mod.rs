@@ -204,6 +204,7 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
             api.node.call(Call::ForceLeave { area: Area::Lan, node, prune }).await
         }
         Plan::Pool(PoolCall::Fire(fire)) => api.node.call(Call::Fire(fire)).await,
+        Plan::Pool(PoolCall::Keyring(call)) => api.node.call(Call::Keyring(call)).await,
         Plan::Pool(PoolCall::Events(list)) => api.node.call(Call::Events(list)).await,
         Plan::Pool(PoolCall::Join { .. } | PoolCall::ForceLeave { .. }) => {
             Err(Error::bad("this agent is in no WAN pool"))

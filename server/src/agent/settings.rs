@@ -10,6 +10,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_core::Encryption;
 use tribune_io::http::Patience;
 use tribune_io::rpc::Limits;
 use tribune_state::Autopilot;
@@ -24,7 +25,7 @@ pub(super) fn node(
     config: &Config,
     context: Arc<Context>,
     id: NodeId,
-    started: WallTime,
+    (encryption, started): (Encryption, WallTime),
 ) -> tribune_core::Config {
     tribune_core::Config {
         id,
@@ -43,6 +44,7 @@ pub(super) fn node(
         join: join(config),
         autopilot: autopilot(config),
         gossip: gossip(config),
+        encryption,
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,

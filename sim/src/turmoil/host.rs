@@ -138,6 +138,7 @@ impl Host {
             address: turmoil::lookup(self.name.as_str()).to_string(),
             server_port: RPC_PORT,
             serf_lan_port: GOSSIP_PORT,
+            encryption: tribune_core::Encryption::Off,
             serf_wan_port: 8_302,
             datacenter: "dc1".into(),
             version: "0.0.0".into(),

@@ -25,8 +25,8 @@ pub struct Config {
     pub server_port: u16,
     /// The port of the LAN pool, for what members are shown as.
     pub serf_lan_port: u16,
-    /// The port of the WAN pool.
-    pub serf_wan_port: u16,
+    /// Its part in the pool of all datacenters' servers. `None`: it has none.
+    pub wan: Option<Wan>,
     /// The datacenter.
     pub datacenter: String,
     /// What the API needs to know of the configuration.
@@ -81,6 +81,19 @@ pub enum Encryption {
     On,
 }
 
+/// A server's part in the pool of all datacenters' servers.
+#[derive(Clone, Debug)]
+pub struct Wan {
+    /// Where servers of other datacenters reach this one.
+    pub address: IpAddr,
+    /// The pool's port.
+    pub port: u16,
+    /// Who is there, and who is not.
+    pub gossip: tribune_gossip::Config,
+    /// Whether strangers can read what the pool says.
+    pub encryption: Encryption,
+}
+
 impl Config {
     /// Where others reach this agent.
     pub(crate) fn ip(&self) -> IpAddr {
@@ -94,13 +107,23 @@ impl Config {
         tag("acls", "0".to_owned());
         tag("port", self.server_port.to_string());
         tag("raft_vsn", "3".to_owned());
-        tag("wan_join_port", self.serf_wan_port.to_string());
+        if let Some(wan) = &self.wan {
+            tag("wan_join_port", wan.port.to_string());
+            if wan.address != self.ip() {
+                tag("wan_join_addr", wan.address.to_string());
+            }
+        }
         if 1 < self.bootstrap_expect {
             tag("expect", self.bootstrap_expect.to_string());
         } else if self.bootstrap_expect == 1 {
             tag("bootstrap", "1".to_owned());
         }
         tags
+    }
+
+    /// What a server of this datacenter is called where all datacenters meet.
+    pub(crate) fn wan_name(&self, node: &str) -> String {
+        format!("{node}.{}", self.datacenter)
     }
 
     /// What a client agent says of itself.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use tribune_base::id::{Index, ServerId, Term};
 use tribune_raft::{Change, Role};
 
+use crate::area::Area;
+
 /// Something worth a line in the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
@@ -46,8 +48,10 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
-    /// A member of the pool came or went.
+    /// A member of a pool came or went.
     Member {
+        /// Of which.
+        area: Area,
         /// Its name.
         name: String,
         /// Where it is.
@@ -82,8 +86,8 @@ pub enum Event {
 }
 
 impl Event {
-    pub(crate) fn member(event: &tribune_gossip::MemberEvent) -> Self {
-        let member = &event.member;
-        Self::Member { name: member.name.to_string(), addr: member.addr, change: event.change }
+    pub(crate) fn member(area: Area, event: &tribune_gossip::MemberEvent) -> Self {
+        let (member, change) = (&event.member, event.change);
+        Self::Member { area, name: member.name.to_string(), addr: member.addr, change }
     }
 }

@@ -5,19 +5,21 @@
 //! it over again could make it happen twice.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use tribune_agent::{SyncFailed, SyncId};
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
-use tribune_api::plan::{self, Plan, Write};
+use tribune_api::plan::{self, Plan, PoolCall, Remote, Write};
 use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
-use tribune_base::time::Instant;
+use tribune_base::time::{Duration, Instant};
 use tribune_raft::ProposeError;
 use tribune_state::{Command, Outcome, Registration};
 
 use crate::apply::Envelope;
+use crate::fired;
 use crate::node::Node;
 use crate::output::Output;
 use crate::request::{Held, OWN, Pending, Proposer, Question, RequestId};
@@ -38,8 +40,8 @@ pub(crate) struct Forwards {
     outbox: BTreeMap<ServerId, VecDeque<Proposal>>,
     /// Results that leave together.
     results: BTreeMap<ServerId, Vec<Proposed>>,
-    /// Questions of other agents' clients: who asked, and by which number.
-    guests: BTreeMap<RequestId, (ServerId, u64)>,
+    /// Questions of other agents' clients.
+    guests: BTreeMap<RequestId, Guest>,
     /// What the leader has committed for the local agent, and this server has not applied yet.
     synced: BTreeMap<(Index, u64), (SyncId, Vec<Outcome>)>,
 }
@@ -53,6 +55,15 @@ struct Handed {
     deadline: Instant,
     /// How long it is, once it was sent.
     sent: Option<usize>,
+}
+
+/// A question of another agent's client.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// Who asked, and by which number.
+    asked: (ServerId, u64),
+    /// Where the answer goes, if that is to another datacenter.
+    afar: Option<Arc<str>>,
 }
 
 /// A question that the leader was asked.
@@ -110,9 +121,19 @@ impl Forwards {
         gone
     }
 
-    /// Who asked for `id`, if it was another server.
-    pub(crate) fn guest(&mut self, id: RequestId) -> Option<(ServerId, u64)> {
+    /// Who asked for `id`, if it was another agent.
+    pub(crate) fn guest(&mut self, id: RequestId) -> Option<Guest> {
         self.guests.remove(&id)
+    }
+
+    /// A server of another datacenter asks for `id`.
+    pub(crate) fn welcome_from_afar(
+        &mut self,
+        id: RequestId,
+        asked: (ServerId, u64),
+        address: Arc<str>,
+    ) {
+        self.guests.insert(id, Guest { asked, afar: Some(address) });
     }
 }
 
@@ -366,16 +387,46 @@ impl Node {
         last: bool,
     ) {
         let id = self.own_request();
-        self.forwards.guests.insert(id, (from, serial));
+        self.forwards.guests.insert(id, Guest { asked: (from, serial), afar: None });
         if self.config.requests_max <= self.ledger.len() {
             return self.reply(id, Error::Overloaded.into());
         }
+        self.answer_guest(id, from, request, last, None);
+    }
+
+    /// Tell another agent what it asked for.
+    pub(crate) fn answer_to(&mut self, guest: Guest, response: Response) {
+        let ((to, serial), response) = (guest.asked, Box::new(response));
+        match guest.afar {
+            None => self.say(to, Wire::Answer { serial, response }),
+            Some(to) => {
+                let message = Wire::Forwarded { serial, response: Some(response) };
+                self.outputs.push_back(Output::Send { to, message });
+            }
+        }
+    }
+
+    /// Answer another agent's client. If it is of another datacenter, until a deadline.
+    pub(crate) fn answer_guest(
+        &mut self,
+        id: RequestId,
+        from: ServerId,
+        request: OwnedRequest,
+        last: bool,
+        until: Option<Instant>,
+    ) {
         if let Some(stream) = request.is_dns() {
+            let elsewhere = request.dns_datacenter().filter(|it| self.router.knows(it));
+            if let Some(datacenter) = elsewhere.filter(|_| until.is_none()) {
+                let (changes, wait) = (false, Duration::ZERO);
+                let there = Remote { datacenter: datacenter.to_owned(), changes, wait };
+                return self.ask_across(id, request, &there);
+            }
             self.ledger.wait(id, Pending::Resolving, Instant::NEVER);
             let packet = request.body;
             return self.outputs.push_back(Output::Resolve { id, packet, stream });
         }
-        let context = std::sync::Arc::clone(&self.config.context);
+        let context = Arc::clone(&self.config.context);
         let plan = plan::plan(&request.as_request(), &context);
         if last && !self.leads() && !matches!(plan, Plan::Answer(_)) {
             return self.reply(id, Error::NoClusterLeader.into());
@@ -383,10 +434,16 @@ impl Node {
         match plan {
             Plan::Answer(response) => self.reply(id, response),
             Plan::Write(write) => self.try_write(id, write),
-            Plan::Read(read) => self.read(id, read, None),
+            Plan::Read(read) => match until {
+                None => self.read(id, read, None),
+                Some(deadline) => self.read_until(id, read, deadline),
+            },
             Plan::Status(call) => {
                 let leader = self.raft.leader().and_then(|it| self.roster.member_address(it));
-                let response = call.response(leader.as_deref(), &self.roster.voters());
+                let places = Arc::clone(self.gossip.places());
+                let datacenters = places.datacenter_names(&context);
+                let response =
+                    call.response(leader.as_deref(), &self.roster.voters(), &datacenters);
                 self.reply(id, response);
             }
             Plan::Operator(call) if last => self.perform(id, Some(from), call),
@@ -394,16 +451,24 @@ impl Node {
                 let hold_until = self.now + self.config.hold_max;
                 self.operate(id, Question { call, request, hold_until });
             }
+            Plan::Pool(PoolCall::Fire(fire)) if until.is_some() => {
+                let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
+                self.reply(id, response);
+            }
             // What is about an agent itself is asked there.
             Plan::Agent(_) | Plan::Pool(_) => self.reply(id, Error::UnknownPath.into()),
-            Plan::Remote { .. } => self.reply(id, Error::NoPathToDatacenter.into()),
+            // It has been sent on once already.
+            Plan::Remote(_) if until.is_some() => {
+                self.reply(id, Error::NoPathToDatacenter.into());
+            }
+            Plan::Remote(there) => self.ask_across(id, request, &there),
         }
     }
 
     /// Nobody waits for the answer to this question any more.
     pub(crate) fn on_forget(&mut self, from: ServerId, serial: u64) {
         let guests = &self.forwards.guests;
-        let found = guests.iter().find(|(_, it)| **it == (from, serial)).map(|(id, _)| *id);
+        let found = guests.iter().find(|(_, it)| it.asked == (from, serial)).map(|(id, _)| *id);
         if let Some(id) = found {
             self.forwards.guests.remove(&id);
             self.cancel(id);
@@ -412,8 +477,12 @@ impl Node {
 
     /// An agent is gone, and with it everybody who waited there.
     pub(crate) fn forget_guests(&mut self, of: ServerId) {
-        let gone: Vec<_> =
-            self.forwards.guests.extract_if(.., |_, it| it.0 == of).map(|(id, _)| id).collect();
+        let gone: Vec<_> = self
+            .forwards
+            .guests
+            .extract_if(.., |_, it| it.asked.0 == of)
+            .map(|(id, _)| id)
+            .collect();
         for id in gone {
             self.cancel(id);
         }

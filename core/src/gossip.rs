@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_api::agent::{Member as Shown, MemberStatus};
-use tribune_api::coordinate::{Place, Places};
+use tribune_api::coordinate::{DatacenterPlaces, Place, Places};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
 use tribune_api::keyring::{KeyringCall, KeysOrWhy, PoolKeys};
 use tribune_base::coordinate::Coordinate;
-use tribune_base::id::ServerId;
+use tribune_base::id::{NodeId, ServerId};
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{
     Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status,
@@ -81,26 +81,48 @@ struct Join {
 
 impl Gossip {
     /// In the pool of a datacenter.
-    pub(crate) fn new(
+    pub(crate) fn lan(
         config: &Config,
         tags: &BTreeMap<String, String>,
         seed: u64,
         now: Instant,
     ) -> Self {
         let own = SocketAddr::new(config.ip(), config.serf_lan_port);
+        let who = (config.name.as_str(), config.id, tags);
+        let settings = (config.gossip.clone(), config.encryption);
+        Self::new(Area::Lan, settings, who, own, (seed, now))
+    }
+
+    /// In the pool of all datacenters' servers, if this is one of them.
+    pub(crate) fn wan(config: &Config, seed: u64, now: Instant) -> Option<Self> {
+        let wan = config.wan.as_ref()?;
+        let own = SocketAddr::new(wan.address, wan.port);
+        let (name, tags) = (config.wan_name(&config.name), config.server_tags());
+        let who = (name.as_str(), config.id, &tags);
+        let settings = (wan.gossip.clone(), wan.encryption);
+        Some(Self::new(Area::Wan, settings, who, own, (seed, now)))
+    }
+
+    fn new(
+        area: Area,
+        (config, encryption): (tribune_gossip::Config, Encryption),
+        (name, id, tags): (&str, NodeId, &BTreeMap<String, String>),
+        own: SocketAddr,
+        (seed, now): (u64, Instant),
+    ) -> Self {
         let tags: BTreeMap<Arc<str>, Arc<str>> = tags
             .iter()
             .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
             .collect();
-        let me = Identity::new(config.name.as_str(), config.id, own, tags);
+        let me = Identity::new(name, id, own, tags);
         Self {
-            area: Area::Lan,
-            pool: Pool::new(config.gossip.clone(), me, seed, now),
+            area,
+            pool: Pool::new(config, me, seed, now),
             own,
             exchanges: BTreeMap::new(),
             joins: Vec::new(),
             keys: Keys::default(),
-            encryption: config.encryption,
+            encryption,
             located: BTreeMap::new(),
             callers: BTreeMap::new(),
             places: Arc::default(),
@@ -174,6 +196,13 @@ impl Gossip {
         }
     }
 
+    /// Join whoever is at these addresses. Nobody waits for it.
+    pub(crate) fn bring_in(&mut self, now: Instant, addrs: Vec<SocketAddr>) {
+        if !addrs.is_empty() {
+            self.pool.join(now, addrs);
+        }
+    }
+
     /// Say that this agent goes for good. [`News::Left`] follows.
     pub(crate) fn leave(&mut self, now: Instant) {
         self.pool.leave(now);
@@ -189,6 +218,16 @@ impl Gossip {
         *self.pool.coordinate()
     }
 
+    /// Where a member is, if it has told.
+    pub(crate) fn coordinate_of(&self, name: &str) -> Option<Coordinate> {
+        self.pool.coordinate_of(name).copied()
+    }
+
+    /// How far a member is.
+    pub(crate) fn distance(&self, name: &str) -> Option<Duration> {
+        Some(self.pool.coordinate().distance(self.pool.coordinate_of(name)?))
+    }
+
     /// Where everybody is. Every server knows, because every agent tells whoever probes it: nothing
     /// of it has to be committed.
     pub(crate) const fn places(&self) -> &Arc<Places> {
@@ -200,17 +239,19 @@ impl Gossip {
         self.placed
     }
 
-    /// Look where everybody is now. Not each time somebody moves, which is all the time.
-    pub(crate) fn place(&mut self, now: Instant) {
-        if now < self.place_at {
-            return;
-        }
+    /// When to look where everybody is. Not each time somebody moves, which is all the time.
+    pub(crate) const fn place_at(&self) -> Instant {
+        self.place_at
+    }
+
+    /// Look where everybody is now. Of other datacenters, it is said here.
+    pub(crate) fn place(&mut self, now: Instant, datacenters: Vec<DatacenterPlaces>) {
         self.place_at = now + PLACE_EVERY;
         let place = |it: &Member| {
             let coordinate = *self.pool.coordinate_of(&it.name)?;
             Some((Arc::clone(&it.name), Place { coordinate, server: server(it).is_some() }))
         };
-        let places = Places(self.members().filter_map(place).collect());
+        let places = Places { nodes: self.members().filter_map(place).collect(), datacenters };
         if *self.places != places {
             self.places = Arc::new(places);
             self.placed += 1;
@@ -238,11 +279,15 @@ impl Gossip {
         call: &KeyringCall,
         datacenter: &str,
     ) {
-        let wan = self.area == Area::Wan;
-        let nobody = PoolKeys { wan, datacenter: datacenter.to_owned(), ..PoolKeys::default() };
-        let order = (id, call);
+        let (nobody, order) = (self.no_keys(datacenter), (id, call));
         let known = self.keys.give(now, &mut self.pool, nobody, order, self.encryption);
         self.news.extend(known.map(News::Keys));
+    }
+
+    /// What is known of this pool's keys before anybody has answered.
+    pub(crate) fn no_keys(&self, datacenter: &str) -> PoolKeys {
+        let wan = self.area == Area::Wan;
+        PoolKeys { wan, datacenter: datacenter.to_owned(), ..PoolKeys::default() }
     }
 
     /// The shell has done what somebody has ordered, or has not.

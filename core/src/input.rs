@@ -10,7 +10,7 @@ use tribune_api::event::{EventList, Fire};
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::keyring::{KeyringCall, KeysOrWhy};
 use tribune_api::operator::OperatorCall;
-use tribune_api::plan::{Read, Write};
+use tribune_api::plan::{Read, Remote, Write};
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
 use tribune_raft::{PersistSeq, SnapshotMeta};
@@ -177,6 +177,13 @@ pub enum Call {
         changes: bool,
         /// How long an answer may take.
         patience: Duration,
+    },
+    /// Something that another datacenter answers.
+    Across {
+        /// As it came.
+        request: OwnedRequest,
+        /// Which datacenter, and what it is.
+        there: Remote,
     },
     /// Something about the servers.
     Operator {

@@ -16,6 +16,7 @@ use tribune_gossip::{Pool, Query, QueryId, QueryOptions, Status};
 
 use crate::area::Area;
 use crate::config::Encryption;
+use crate::node::Node;
 use crate::output::Output;
 use crate::request::RequestId;
 
@@ -172,8 +173,34 @@ impl KeyringRequests {
     }
 }
 
+impl Node {
+    /// Have the members of this agent's pools do something with their keys.
+    pub(crate) fn order_keys(&mut self, id: RequestId, call: KeyringCall) {
+        let here = self.config.datacenter.as_str();
+        let wan = self.wan.as_mut().filter(|_| !call.local_only);
+        let mut pools: Vec<_> = wan.into_iter().chain([&mut self.gossip]).collect();
+        if let Some(why) = illegible(&call.order) {
+            let pools: Vec<_> = pools.iter().map(|it| it.no_keys(here)).collect();
+            let response = call.refuse(&pools, &why);
+            return self.reply(id, response);
+        }
+        for pool in &mut pools {
+            pool.order_keys(self.now, id, &call, here);
+        }
+        let count = pools.len();
+        self.keyrings.begin(id, call, count);
+    }
+
+    /// One of the pools has done with its keys what it was told to.
+    pub(crate) fn keys_done(&mut self, outcome: Outcome) {
+        if let Some((id, response)) = self.keyrings.done(outcome) {
+            self.reply(id, response);
+        }
+    }
+}
+
 /// What is wrong with the text of a key, as far as that can be seen before anybody is asked.
-pub(crate) fn illegible(order: &KeyOrder) -> Option<String> {
+fn illegible(order: &KeyOrder) -> Option<String> {
     json::base64_decode(order.key()?).err().map(|it| it.to_string())
 }
 

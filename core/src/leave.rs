@@ -1,9 +1,12 @@
 //! Going: so that those who stay notice as little as possible.
 
+use std::collections::BTreeSet;
+
 use tribune_api::http::{Method, OwnedRequest, Response};
 use tribune_api::operator::{OperatorCall, PeerName};
 use tribune_base::time::{Duration, Instant};
 
+use crate::area::Area;
 use crate::node::Node;
 use crate::output::Output;
 use crate::request::{Pending, Question, RequestId};
@@ -23,8 +26,10 @@ pub(crate) struct Leave {
     next: Instant,
     /// Whether the cluster has let go.
     done: bool,
-    /// Whether it has told the pool.
+    /// Whether it has told the pools.
     told: bool,
+    /// In which of them others do not know it yet, as far as can be.
+    staying: BTreeSet<Area>,
     /// Whether it has stopped.
     stopped: bool,
 }
@@ -68,6 +73,7 @@ impl Node {
             next: now,
             done: false,
             told: false,
+            staying: BTreeSet::new(),
             stopped: false,
         };
         self.leave = Some(leave);
@@ -147,13 +153,27 @@ impl Node {
         if leave.for_good && !leave.told {
             leave.told = true;
             leave.deadline = self.now + TELL_MAX;
+            leave.staying.insert(Area::Lan);
+            if let Some(wan) = &mut self.wan {
+                leave.staying.insert(Area::Wan);
+                wan.leave(self.now);
+            }
             return self.gossip.leave(self.now);
         }
         self.left();
     }
 
+    /// Others in one of the pools know that this server is gone.
+    pub(crate) fn left_pool(&mut self, area: Area) {
+        let Some(leave) = &mut self.leave else { return };
+        leave.staying.remove(&area);
+        if leave.staying.is_empty() {
+            self.left();
+        }
+    }
+
     /// Everybody knows that this server is gone, or has had the time to hear of it.
-    pub(crate) fn left(&mut self) {
+    fn left(&mut self) {
         let Some(leave) = &mut self.leave else { return };
         leave.stopped = true;
         leave.deadline = Instant::NEVER;

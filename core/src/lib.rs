@@ -33,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+mod across;
 mod agent;
 pub mod apply;
 mod area;
@@ -54,8 +55,10 @@ mod operator;
 pub mod output;
 mod request;
 mod roster;
+mod router;
 mod serve;
 pub mod view;
+mod wan;
 pub mod wire;
 
 pub use agent::Agent;

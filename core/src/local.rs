@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use tribune_agent::{self as agent, CatalogRows, SyncFailed, SyncId};
-use tribune_api::agent::{AgentCall, Member, NodeFacts};
+use tribune_api::agent::{AgentCall, NodeFacts};
 use tribune_base::time::Instant;
 use tribune_state::Command;
 
 use crate::event::Event;
+use crate::gossip::Gossip;
 use crate::node::Node;
 use crate::output::Output;
 use crate::request::{Pending, Proposer, RequestId};
@@ -96,16 +97,9 @@ impl Node {
     fn facts(&self) -> NodeFacts {
         let config = &self.config;
         let members = self.gossip.shown();
-        let servers =
-            members.iter().filter(|it| it.tags.get("role").is_some_and(|it| it == "consul"));
-        let wan = |it: &Member| Member {
-            name: format!("{}.{}", it.name, config.datacenter),
-            port: config.serf_wan_port,
-            ..it.clone()
-        };
         NodeFacts {
             server: true,
-            members_wan: servers.map(wan).collect(),
+            members_wan: self.wan.as_ref().map_or_else(Vec::new, Gossip::shown),
             coordinate: self.gossip.coordinate(),
             members,
             stats: self.stats(),
@@ -132,7 +126,7 @@ impl Node {
                 "consul".to_owned(),
                 group(&[
                     ("bootstrap", (self.config.bootstrap_expect == 1).to_string()),
-                    ("known_datacenters", "1".to_owned()),
+                    ("known_datacenters", (1 + self.router.len()).to_string()),
                     ("leader", self.leads().to_string()),
                     ("leader_addr", leader.unwrap_or_default().to_owned()),
                     ("server", "true".to_owned()),

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use tribune_agent::{CheckDefinition, Local, PersistedFile, ServiceDefinition};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
-use tribune_api::keyring::{KeyringCall, PoolKeys};
 use tribune_api::plan::Write;
+use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_gossip::{Change, MemberEvent};
 use tribune_raft as raft;
 use tribune_state::{Store, Watches};
 
+use crate::across::Across;
 use crate::area::Area;
 use crate::bootstrap::Newcomer;
 use crate::client::force_leave;
@@ -27,12 +28,13 @@ use crate::fired::{self, Fired};
 use crate::forward::Forwards;
 use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
-use crate::keys::{self, KeyringRequests};
+use crate::keys::KeyringRequests;
 use crate::leader::Reign;
 use crate::leave::Leave;
 use crate::output::Output;
 use crate::request::{Held, Ledger, Pending, Question, RequestId};
 use crate::roster::{Roster, host_port};
+use crate::router::Router;
 use crate::view::{Shown, View};
 use crate::wire::{Inquiry, Wire};
 
@@ -46,6 +48,12 @@ pub struct Node {
     pub(crate) local: Local,
     pub(crate) ledger: Ledger,
     pub(crate) gossip: Gossip,
+    /// The pool where all datacenters meet, if this server is in it.
+    pub(crate) wan: Option<Gossip>,
+    /// When to look who is missing there.
+    pub(crate) flood_at: Instant,
+    pub(crate) router: Router,
+    pub(crate) across: Across,
     pub(crate) fired: Fired,
     pub(crate) keyrings: KeyringRequests,
     pub(crate) roster: Roster,
@@ -112,9 +120,15 @@ impl Node {
             raft.recover(now, configuration)
                 .expect("the shell has looked whether this server can take part in a recovery");
         }
-        let gossip = Gossip::new(&config, &config.server_tags(), rng.draw(), now);
+        let gossip = Gossip::lan(&config, &config.server_tags(), rng.draw(), now);
+        // A stream of its own: who is in no such pool has the luck of a release without one.
+        let mut afar = tribune_base::rng::Rng::stream(seed, "wan");
         let mut this = Self {
             gossip,
+            wan: Gossip::wan(&config, afar.draw(), now),
+            flood_at: Instant::NEVER,
+            router: Router::default(),
+            across: Across::new(afar.draw() >> 1),
             fired: Fired::default(),
             keyrings: KeyringRequests::default(),
             roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
@@ -151,16 +165,29 @@ impl Node {
             Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
             Input::Packet { area: Area::Lan, from, packet } => {
+                if bug!(G12)
+                    && let Some(wan) = &mut self.wan
+                {
+                    wan.heard(now, from, packet.clone());
+                }
                 self.gossip.heard(now, from, packet);
             }
-            Input::Packet { area: Area::Wan, .. } => {}
+            Input::Packet { area: Area::Wan, from, packet } => {
+                if let Some(wan) = &mut self.wan {
+                    wan.heard(now, from, packet);
+                }
+            }
             Input::KeysDone { area: Area::Lan, order, outcome } => {
                 self.gossip.keys_done(now, order, outcome);
             }
-            Input::KeysDone { area: Area::Wan, .. } => {}
+            Input::KeysDone { area: Area::Wan, order, outcome } => {
+                if let Some(wan) = &mut self.wan {
+                    wan.keys_done(now, order, outcome);
+                }
+            }
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
-            // Whoever waits for something that was on it has a deadline.
-            Input::Lost { .. } => {}
+            // Here, whoever waits for something that was on it has a deadline.
+            Input::Lost { to } => self.lost_across(&to),
             Input::SnapshotRead { to, last, offset, piece } => {
                 self.raft.snapshot_read(now, to, last, offset, piece);
             }
@@ -200,7 +227,12 @@ impl Node {
         self.raft.handle_timeout(now);
         self.local.handle_timeout(now);
         self.gossip.handle_timeout(now);
-        self.gossip.place(now);
+        if let Some(wan) = &mut self.wan {
+            wan.handle_timeout(now);
+        }
+        self.flood();
+        self.look_around();
+        self.expire_across();
         self.expire(now);
         let over = self.fired.expire(now);
         self.reply_all(over);
@@ -227,6 +259,9 @@ impl Node {
         let machines = self.raft.poll_timeout().min(self.local_timeout());
         let machines = machines.min(self.gossip.poll_timeout()).min(self.fired.poll_timeout());
         let machines = machines.min(self.roster.poll_timeout()).min(self.retry);
+        let afar = self.wan.as_ref().map_or(Instant::NEVER, Gossip::poll_timeout);
+        let afar = afar.min(self.flood_at).min(self.across.poll_timeout());
+        let machines = machines.min(afar);
         others.map_or(machines, |it| it.min(machines))
     }
 
@@ -288,6 +323,12 @@ impl Node {
                 quiet = false;
                 self.on_news(news);
             }
+            while let Some(news) =
+                self.wan.as_mut().and_then(|it| it.poll(self.now, &mut self.outputs))
+            {
+                quiet = false;
+                self.on_wan_news(news);
+            }
             if quiet {
                 return self.flush_forwards();
             }
@@ -345,7 +386,21 @@ impl Node {
             Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
             // Those are answers to what a client agent asks.
             Wire::Rows { .. } => {}
-            Wire::Exchange { area: Area::Wan, .. } | Wire::Exchanged { area: Area::Wan, .. } => {}
+            Wire::Exchange { area: Area::Wan, serial, from, request } => {
+                let wan = self.wan.as_mut();
+                let answer = wan.and_then(|it| it.on_exchange(self.now, serial, &from, request));
+                self.outputs.extend(answer);
+            }
+            Wire::Exchanged { area: Area::Wan, serial, answer } => {
+                if let Some(wan) = &mut self.wan {
+                    wan.on_exchanged(self.now, serial, answer);
+                }
+            }
+            Wire::Forward { serial, from: address, datacenter, patience, request } => {
+                self.on_forward(from, (serial, address), &datacenter, patience, request);
+            }
+            Wire::Forwarded { serial, response } => self.on_forwarded(from, serial, response),
+            Wire::Retract { serial } => self.on_forget(from, serial),
             Wire::Exchange { area: Area::Lan, serial, from, request } => {
                 let answer = self.gossip.on_exchange(self.now, serial, &from, request);
                 self.outputs.extend(answer);
@@ -354,18 +409,6 @@ impl Node {
                 self.gossip.on_exchanged(self.now, serial, answer);
             }
         }
-    }
-
-    /// Have the members of this agent's pools do something with their keys.
-    fn order_keys(&mut self, id: RequestId, call: KeyringCall) {
-        let gossip = &mut self.gossip;
-        if let Some(why) = keys::illegible(&call.order) {
-            let pools =
-                [PoolKeys { datacenter: self.config.datacenter.clone(), ..PoolKeys::default() }];
-            return self.reply(id, call.refuse(&pools, &why));
-        }
-        gossip.order_keys(self.now, id, &call, &self.config.datacenter);
-        self.keyrings.begin(id, call, 1);
     }
 
     /// The pool has news.
@@ -377,22 +420,19 @@ impl Node {
                 let woken = self.fired.hear(&event, &self.config.name, &self.local);
                 self.reply_all(woken);
             }
-            News::Keys(outcome) => {
-                if let Some((id, response)) = self.keyrings.done(outcome) {
-                    self.reply(id, response);
-                }
-            }
-            News::Left => self.left(),
+            News::Keys(outcome) => self.keys_done(outcome),
+            News::Left => self.left_pool(Area::Lan),
         }
     }
 
     fn on_member(&mut self, event: &MemberEvent) {
-        self.outputs.push_back(Output::Event(Event::member(event)));
+        self.outputs.push_back(Output::Event(Event::member(Area::Lan, event)));
         self.local.set_member_count(self.now, self.gossip.count());
         match event.change {
             Change::Join | Change::Update => {
                 if let Some(server) = gossip::server(&event.member) {
                     self.roster.seed(&server.address, self.now);
+                    self.flood_soon();
                 }
             }
             Change::Leave | Change::Failed | Change::Reap => {
@@ -406,7 +446,12 @@ impl Node {
     fn undelivered(&mut self, inquiry: Inquiry) {
         match inquiry {
             Inquiry::Exchange(Area::Lan, serial) => self.gossip.undelivered(self.now, serial),
-            Inquiry::Exchange(Area::Wan, _) => {}
+            Inquiry::Exchange(Area::Wan, serial) => {
+                if let Some(wan) = &mut self.wan {
+                    wan.undelivered(self.now, serial);
+                }
+            }
+            Inquiry::Forward(serial) => self.not_forwarded(serial),
             Inquiry::Propose(serials) => self.not_proposed(&serials),
             Inquiry::Ask(serial) => self.not_asked(serial),
             // Only client agents ask that.
@@ -428,6 +473,7 @@ impl Node {
     }
 
     fn request(&mut self, id: RequestId, call: Call) {
+        let now = self.now;
         if self.config.requests_max <= self.ledger.len() + self.fired.len() + self.keyrings.len() {
             return self.reply(id, Error::Overloaded.into());
         }
@@ -435,14 +481,15 @@ impl Node {
             Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
-            Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
-                self.reply(id, Error::bad("this agent is in no WAN pool").into());
-            }
-            Call::Join { area: Area::Lan, addrs } => self.gossip.join(self.now, id, addrs),
-            Call::ForceLeave { area: Area::Lan, node, prune } => {
-                let response = force_leave(&mut self.gossip, self.now, &node, prune);
+            Call::Join { area, addrs } => match self.pool(area) {
+                Some(pool) => pool.join(now, id, addrs),
+                None => self.reply(id, Error::NoWanPool.into()),
+            },
+            Call::ForceLeave { area, node, prune } => {
+                let response = self.force_leave(area, &node, prune);
                 self.reply(id, response);
             }
+            Call::Across { request, there } => self.ask_across(id, request, &there),
             Call::Fire(fire) => {
                 let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
                 self.reply(id, response);
@@ -459,6 +506,28 @@ impl Node {
                 let hold_until = self.now + self.config.hold_max;
                 self.operate(id, Question { call, request, hold_until });
             }
+        }
+    }
+
+    fn pool(&mut self, area: Area) -> Option<&mut Gossip> {
+        match area {
+            Area::Lan => Some(&mut self.gossip),
+            Area::Wan => self.wan.as_mut(),
+        }
+    }
+
+    fn force_leave(&mut self, area: Area, node: &str, prune: bool) -> Response {
+        let now = self.now;
+        // Who is gone for good here is so everywhere.
+        if area == Area::Lan {
+            let name = self.config.wan_name(node);
+            if let Some(wan) = &mut self.wan {
+                let _ = wan.force_leave(now, &name, prune);
+            }
+        }
+        match self.pool(area) {
+            Some(pool) => force_leave(pool, now, node, prune),
+            None => Error::NoWanPool.into(),
         }
     }
 
@@ -523,6 +592,7 @@ impl Node {
                 Pending::Change(_)
                 | Pending::Rendering(_)
                 | Pending::Resolving
+                | Pending::Across
                 | Pending::Leave => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }
@@ -533,9 +603,7 @@ impl Node {
 
     pub(crate) fn reply(&mut self, id: RequestId, response: Response) {
         match self.forwards.guest(id) {
-            Some((to, serial)) => {
-                self.say(to, Wire::Answer { serial, response: Box::new(response) });
-            }
+            Some(guest) => self.answer_to(guest, response),
             None => self.outputs.push_back(Output::Reply { id, response }),
         }
     }

@@ -63,6 +63,8 @@ pub(crate) enum Pending {
     Rendering(Waiting),
     /// The shell to answer a packet.
     Resolving,
+    /// Another datacenter to answer it.
+    Across,
     /// This agent's own change to be durable, and in the catalog.
     Settling {
         /// Which change.
@@ -170,7 +172,8 @@ impl Ledger {
             | Pending::Confirmation(_)
             | Pending::Change(_)
             | Pending::Rendering(_)
-            | Pending::Resolving => return,
+            | Pending::Resolving
+            | Pending::Across => return,
         };
         *count = count.strict_add_signed(change);
     }

@@ -25,6 +25,14 @@ impl Node {
         self.try_read(id, waiting);
     }
 
+    /// A client elsewhere wants to see the state, and waits no longer than until `deadline`.
+    pub(crate) fn read_until(&mut self, id: RequestId, read: Read, deadline: Instant) {
+        let mut waiting = self.patient(read, None);
+        waiting.patience = waiting.patience.min(deadline);
+        waiting.hold_until = waiting.hold_until.min(deadline);
+        self.try_read(id, waiting);
+    }
+
     /// Answer from this state if it is fresh enough; else have it confirmed that it is.
     pub(crate) fn try_read(&mut self, id: RequestId, waiting: Waiting) {
         let read = &waiting.read;
@@ -178,6 +186,7 @@ impl Node {
     pub(crate) fn cancel(&mut self, id: RequestId) {
         self.fired.cancel(id);
         self.keyrings.cancel(id);
+        self.retract(id);
         if let Some(Pending::Change(_)) = self.ledger.take(id) {
             self.watches.cancel(WatchId(id.0));
         }

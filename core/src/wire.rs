@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Duration;
 use tribune_raft as raft;
 use tribune_state::{Outcome, Registration};
 
@@ -85,6 +86,32 @@ pub enum Wire {
         /// The node, its services and its checks; no name, if there is no such node. `None`, if
         /// this server cannot say: it knows no leader.
         rows: Option<Box<Registration>>,
+    },
+    /// A request for your datacenter, from another one. Whoever hears this asks no third one: two that
+    /// do not agree on where it belongs could go on for ever.
+    Forward {
+        /// To be returned.
+        serial: u64,
+        /// Where the answer goes, as `ip:port`: two servers need not have heard of each other.
+        from: String,
+        /// The datacenter that is meant.
+        datacenter: String,
+        /// How long the answer is waited for.
+        patience: Duration,
+        /// As it came.
+        request: OwnedRequest,
+    },
+    /// Answers a [`Wire::Forward`].
+    Forwarded {
+        /// Which.
+        serial: u64,
+        /// What to tell whoever asked. `None`: nothing was done here, and others may do it.
+        response: Option<Box<Response>>,
+    },
+    /// Nobody waits any more for the answer to a [`Wire::Forward`].
+    Retract {
+        /// Which.
+        serial: u64,
     },
     /// Gossip that does not fit a packet, or that packets do not carry through.
     Exchange {
@@ -182,7 +209,7 @@ pub enum Rejected {
     Unknown,
 }
 
-/// Which of two streams to a peer a message travels on, so that what is long does not delay what is
+/// Which of three streams to a peer a message travels on, so that what is long does not delay what is
 /// urgent.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Lane {
@@ -190,6 +217,9 @@ pub enum Lane {
     Urgent,
     /// Anything that may be long.
     Bulk,
+    /// To and from servers of other datacenters, and nothing else: what is far away delays nothing
+    /// that is near.
+    Across,
 }
 
 /// A message that somebody is to answer: if it is known that nobody has heard it, others may.
@@ -201,6 +231,8 @@ pub enum Inquiry {
     Ask(u64),
     /// A [`Wire::ReadRows`], with its serial.
     ReadRows(u64),
+    /// A [`Wire::Forward`], with its serial.
+    Forward(u64),
     /// A [`Wire::Exchange`], with its pool and its serial.
     Exchange(Area, u64),
 }
@@ -214,6 +246,7 @@ impl Wire {
             }
             Self::Ask { serial, .. } => Some(Inquiry::Ask(*serial)),
             Self::ReadRows { serial, .. } => Some(Inquiry::ReadRows(*serial)),
+            Self::Forward { serial, .. } => Some(Inquiry::Forward(*serial)),
             Self::Exchange { area, serial, .. } => Some(Inquiry::Exchange(*area, *serial)),
             Self::Raft(_)
             | Self::Hello(_)
@@ -226,6 +259,8 @@ impl Wire {
             | Self::Forget { .. }
             | Self::Here { .. }
             | Self::Rows { .. }
+            | Self::Forwarded { .. }
+            | Self::Retract { .. }
             | Self::Exchanged { .. } => None,
         }
     }
@@ -233,6 +268,11 @@ impl Wire {
     /// The stream this belongs on.
     pub const fn lane(&self) -> Lane {
         match self {
+            Self::Forward { .. }
+            | Self::Forwarded { .. }
+            | Self::Retract { .. }
+            | Self::Exchange { area: Area::Wan, .. }
+            | Self::Exchanged { area: Area::Wan, .. } => Lane::Across,
             Self::Raft(raft::Message::InstallSnapshot { .. })
             | Self::Answer { .. }
             | Self::Rows { .. }

@@ -38,7 +38,7 @@ impl Server {
             address: "127.0.0.1".into(),
             server_port: 8_300,
             serf_lan_port: 8_301,
-            serf_wan_port: 8_302,
+            wan: None,
             datacenter: "dc1".into(),
             version: "0.0.0".into(),
             revision: String::new(),

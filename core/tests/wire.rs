@@ -143,6 +143,22 @@ fn result() -> impl Strategy<Value = Result<(Index, Outcome), Rejected>> {
     ]
 }
 
+fn from_afar() -> impl Strategy<Value = Wire> {
+    let forward = (any::<u64>(), name(), name(), any::<u32>(), data());
+    let forward = forward.prop_map(|(serial, from, datacenter, millis, body)| {
+        let (method, path, query) = (Method::Put, from.clone(), datacenter.clone());
+        let request = OwnedRequest { method, path, query, token: None, body };
+        let patience = Duration::from_millis(millis.into());
+        Wire::Forward { serial, from, datacenter, patience, request }
+    });
+    let forwarded = (any::<u64>(), prop::option::of(data())).prop_map(|(serial, body)| {
+        let response = body.map(|it| Box::new(Response::json(200, it)));
+        Wire::Forwarded { serial, response }
+    });
+    let retract = any::<u64>().prop_map(|serial| Wire::Retract { serial });
+    prop_oneof![forward, forwarded, retract]
+}
+
 fn message() -> impl Strategy<Value = Wire> {
     let proposal =
         (any::<u64>(), data()).prop_map(|(serial, command)| Proposal { serial, command });
@@ -191,6 +207,7 @@ fn message() -> impl Strategy<Value = Wire> {
         name().prop_map(|address| Wire::Here { address }),
         (any::<u64>(), name()).prop_map(|(serial, node)| Wire::ReadRows { serial, node }),
         rows,
+        from_afar(),
         exchange,
         exchanged,
     ]
@@ -243,13 +260,6 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         body: Bytes::from_static(b"no"),
     };
     let rows = Registration { node: "c1".into(), address: "10.0.0.9".into(), ..Default::default() };
-    let exchange = |area| Wire::Exchange {
-        area,
-        serial: 5,
-        from: "10.0.0.9:8301".into(),
-        request: Bytes::from_static(b"a"),
-    };
-    let exchanged = |area| Wire::Exchanged { area, serial: 5, answer: Bytes::from_static(b"b") };
     let mut list = vec![
         ("hello", Wire::Hello(Box::new(hello)), HELLO),
         ("gather", Wire::Gather { servers: servers() }, GATHER),
@@ -266,13 +276,51 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         ("read rows", Wire::ReadRows { serial: 5, node: "c1".into() }, READ_ROWS),
         ("rows", Wire::Rows { serial: 5, rows: Some(Box::new(rows)) }, ROWS),
         ("no rows", Wire::Rows { serial: 5, rows: None }, NO_ROWS),
+    ];
+    list.extend(pools());
+    list.extend(afar());
+    list.extend(consensus().map(|(name, message, want)| (name, Wire::Raft(message), want)));
+    list
+}
+
+fn pools() -> [(&'static str, Wire, &'static str); 4] {
+    let exchange = |area| Wire::Exchange {
+        area,
+        serial: 5,
+        from: "10.0.0.9:8301".into(),
+        request: Bytes::from_static(b"a"),
+    };
+    let exchanged = |area| Wire::Exchanged { area, serial: 5, answer: Bytes::from_static(b"b") };
+    [
         ("exchange", exchange(Area::Lan), EXCHANGE),
         ("exchanged", exchanged(Area::Lan), EXCHANGED),
         ("exchange of the other pool", exchange(Area::Wan), WAN_EXCHANGE),
         ("exchanged of the other pool", exchanged(Area::Wan), WAN_EXCHANGED),
-    ];
-    list.extend(consensus().map(|(name, message, want)| (name, Wire::Raft(message), want)));
-    list
+    ]
+}
+
+fn afar() -> [(&'static str, Wire, &'static str); 4] {
+    let request = OwnedRequest {
+        method: Method::Get,
+        path: "/v1/kv/a".into(),
+        query: "dc=dc2".into(),
+        token: None,
+        body: Bytes::new(),
+    };
+    let forward = Wire::Forward {
+        serial: 5,
+        from: "10.0.0.9:8300".into(),
+        datacenter: "dc2".into(),
+        patience: Duration::from_millis(7_000),
+        request,
+    };
+    let response = Some(Box::new(Response::empty(404)));
+    [
+        ("forward", forward, FORWARD),
+        ("forwarded", Wire::Forwarded { serial: 5, response }, FORWARDED),
+        ("not forwarded", Wire::Forwarded { serial: 5, response: None }, NOT_FORWARDED),
+        ("retract", Wire::Retract { serial: 5 }, RETRACT),
+    ]
 }
 
 fn consensus() -> impl Iterator<Item = (&'static str, Message, &'static str)> {
@@ -377,4 +425,8 @@ const EXCHANGE: &str = "080e121408051201611a0d31302e302e302e393a38333031";
 const EXCHANGED: &str = "080f12050805120162";
 const WAN_EXCHANGE: &str = "080e121608051201611a0d31302e302e302e393a383330312001";
 const WAN_EXCHANGED: &str = "080f120708051201622001";
+const FORWARD: &str = "0811122f08051214080112082f76312f6b762f611a0664633d6463321a0d31302e302e302e393a38333030220364633228d836";
+const FORWARDED: &str = "08121209080512050894031001";
+const NOT_FORWARDED: &str = "081212020805";
+const RETRACT: &str = "081312020805";
 const HERE: &str = "0810120f1a0d31302e302e302e393a38333031";

@@ -107,6 +107,8 @@ pub struct Driver<W, S, C, N: Net> {
     /// The pool of the datacenter.
     gossip: Packets<N::Udp>,
     guard: Guard,
+    /// The pool of all datacenters, if this agent is in it, and its guard.
+    wan: Option<(Packets<N::Udp>, Guard)>,
     packets: mpsc::Receiver<Packet>,
     /// Invariant: there until the driver runs.
     packets_to: Option<mpsc::Sender<Packet>>,
@@ -143,6 +145,8 @@ pub struct Parts<W, S, C, N: Net> {
     pub gossip: N::Udp,
     /// What those have to pass, and the exchanges over streams.
     pub guard: Guard,
+    /// The same, of the pool where all datacenters meet, if this agent is in it.
+    pub wan: Option<(N::Udp, Guard)>,
     /// What everything random in the shell follows from.
     pub seed: u64,
     /// Where answers are rendered and checks run.
@@ -184,6 +188,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         let (packets_to, packets) = mpsc::channel(PACKETS_MAX);
         let messages = handle.shared().messages.clone();
         let snapshots = Snapshots::start(storage.clone(), &edge, messages);
+        let wan = |(socket, guard): (N::Udp, Guard)| {
+            (Packets::new(Area::Wan, socket, guard.clone()), guard)
+        };
         let driver = Self {
             node,
             handle: handle.clone(),
@@ -197,8 +204,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             pool: Pool::new(parts.net, parts.rpc.clone(), parts.seed, lost),
             heard,
             reports,
-            gossip: Packets::new(parts.gossip, parts.guard.clone()),
+            gossip: Packets::new(Area::Lan, parts.gossip, parts.guard.clone()),
             guard: parts.guard,
+            wan: parts.wan.map(wan),
             packets,
             packets_to: Some(packets_to),
             server: rpc::Server::new(parts.rpc, incoming),
@@ -221,6 +229,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             listening.spawn(self.server.clone().listen(listener));
         }
         if let Some(packets) = self.packets_to.take() {
+            if let Some((wan, _)) = &self.wan {
+                listening.spawn(wan.clone().receive(packets.clone()));
+            }
             listening.spawn(self.gossip.clone().receive(packets));
         }
         let stopped = self.turn_until_stopped().await;
@@ -313,42 +324,57 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         }
     }
 
-    /// What the pool says over streams is as secret as its packets.
+    /// What a pool says over streams is as secret as its packets.
     fn sealed(&self, mut message: Wire) -> Wire {
-        if let Wire::Exchange { request, .. } = &mut message {
-            *request = self.guard.seal(Kind::Request, std::mem::take(request));
-        } else if let Wire::Exchanged { answer, .. } = &mut message {
-            *answer = self.guard.seal(Kind::Answer, std::mem::take(answer));
+        if let Wire::Exchange { area, request, .. } = &mut message
+            && let Some(guard) = self.guard(*area)
+        {
+            *request = guard.seal(Kind::Request, std::mem::take(request));
+        } else if let Wire::Exchanged { area, answer, .. } = &mut message
+            && let Some(guard) = self.guard(*area)
+        {
+            *answer = guard.seal(Kind::Answer, std::mem::take(answer));
         }
         message
     }
 
+    fn guard(&self, area: Area) -> Option<&Guard> {
+        match area {
+            Area::Lan => Some(&self.guard),
+            Area::Wan => self.wan.as_ref().map(|(_, guard)| guard),
+        }
+    }
+
     /// The other way. `None`, if a stranger says it: whoever waits for an answer gives up in time.
     fn opened(&self, mut message: Wire) -> Option<Wire> {
-        if let Wire::Exchange { request, .. } = &mut message {
-            *request = self.guard.open(Kind::Request, std::mem::take(request))?;
-        } else if let Wire::Exchanged { answer, .. } = &mut message {
-            *answer = self.guard.open(Kind::Answer, std::mem::take(answer))?;
+        if let Wire::Exchange { area, request, .. } = &mut message {
+            *request = self.guard(*area)?.open(Kind::Request, std::mem::take(request))?;
+        } else if let Wire::Exchanged { area, answer, .. } = &mut message {
+            *answer = self.guard(*area)?.open(Kind::Answer, std::mem::take(answer))?;
         }
         Some(message)
     }
 
     /// Carry out an order about the keys, which may have to wait for the disk.
     fn change_keys(&self, area: Area, order: u64, what: KeyOrder) {
-        let (guard, messages) = (self.guard.clone(), self.messages());
+        let guard = match area {
+            Area::Lan => self.guard.clone(),
+            Area::Wan => self.wan.as_ref().map(|it| it.1.clone()).unwrap_or_default(),
+        };
+        let (on_disk, messages) = (guard.is_on_disk(), self.messages());
         let done = move || {
             let outcome = guard.carry_out(&what);
             _ = messages.send(ToNode::Report(Input::KeysDone { area, order, outcome }));
         };
-        if self.guard.is_on_disk() {
+        if on_disk {
             self.edge.spawn_blocking(done);
         } else {
             done();
         }
     }
 
-    fn on_packet(&mut self, Packet { from, bytes: packet }: Packet) {
-        let input = Input::Packet { area: Area::Lan, from, packet };
+    fn on_packet(&mut self, Packet { area, from, bytes: packet }: Packet) {
+        let input = Input::Packet { area, from, packet };
         self.node.handle(self.clock.now(), input);
     }
 
@@ -415,7 +441,11 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                 self.pool.send(&to, &self.sealed(message));
             }
             Output::Packet { area: Area::Lan, to, bytes } => self.gossip.send(to, bytes),
-            Output::Packet { area: Area::Wan, .. } => {}
+            Output::Packet { area: Area::Wan, to, bytes } => {
+                if let Some((wan, _)) = &self.wan {
+                    wan.send(to, bytes);
+                }
+            }
             Output::Keys { area, order, what } => self.change_keys(area, order, what),
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });

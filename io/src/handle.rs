@@ -76,6 +76,7 @@ impl NodeHandle {
             Call::Write(_) => Error::LeadershipLost,
             Call::Operator { call, .. } if call.changes() => Error::LeadershipLost,
             Call::Forward { changes: true, .. } => Error::LeadershipLost,
+            Call::Across { there, .. } if there.changes => Error::LeadershipLost,
             Call::Read { .. }
             | Call::Agent(_)
             | Call::Operator { .. }
@@ -84,7 +85,8 @@ impl NodeHandle {
             | Call::Fire(_)
             | Call::Events(_)
             | Call::Keyring(_)
-            | Call::Forward { .. } => Error::ShuttingDown,
+            | Call::Forward { .. }
+            | Call::Across { .. } => Error::ShuttingDown,
         };
         let (client, answer) = oneshot::channel();
         let message = ToNode::Request { id, call, client };

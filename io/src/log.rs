@@ -34,14 +34,21 @@ pub fn report(event: &Event) {
         Event::Refused { name, other, reason } => {
             error!(target: TARGET, name, address = %other, "{reason}");
         }
-        Event::Member { name, addr, change } => {
+        Event::Member { area, name, addr, change } => {
+            let pool = area.name();
             use tribune_gossip::Change;
             match change {
-                Change::Join => info!(target: GOSSIP, name, address = %addr, "member joined"),
-                Change::Leave => info!(target: GOSSIP, name, address = %addr, "member left"),
-                Change::Failed => warn!(target: GOSSIP, name, address = %addr, "member failed"),
-                Change::Update => debug!(target: GOSSIP, name, address = %addr, "member updated"),
-                Change::Reap => info!(target: GOSSIP, name, address = %addr, "member forgotten"),
+                Change::Join => info!(target: GOSSIP, pool, name, address = %addr, "member joined"),
+                Change::Leave => info!(target: GOSSIP, pool, name, address = %addr, "member left"),
+                Change::Failed => {
+                    warn!(target: GOSSIP, pool, name, address = %addr, "member failed");
+                }
+                Change::Update => {
+                    debug!(target: GOSSIP, pool, name, address = %addr, "member updated");
+                }
+                Change::Reap => {
+                    info!(target: GOSSIP, pool, name, address = %addr, "member forgotten");
+                }
             }
         }
         Event::MembersChanged { change } => report_change(change),

@@ -30,7 +30,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 use tribune_api::agent::AgentCall;
 use tribune_base::time::Instant;
-use tribune_core::{Agent, Call, Client, Node};
+use tribune_core::{Agent, Area, Call, Client, Node};
 use tribune_io::clock::{self, Clock};
 use tribune_io::driver::{Driver, Parts, Stopped, Storage};
 use tribune_io::gossip::{Guard, Strictness, file};
@@ -131,9 +131,11 @@ fn run_node<W: Wal + 'static, S: Storage>(
 ) -> Result<(), Failed> {
     let seed = entropy::draw().map_err(|it| Failed::new("no entropy", it))? as u64;
     let context = Arc::new(settings::context(&config));
-    let guard = guard(&config)?;
-    let now = (guard.encryption(), clock::wall());
-    let settings = settings::node(&config, Arc::clone(&context), found.node_id, now);
+    let (lan, wan) = (guard(&config, Area::Lan)?, guard(&config, Area::Wan)?);
+    let encryption = (lan.encryption(), wan.encryption());
+    let context_of_node = Arc::clone(&context);
+    let settings =
+        settings::node(&config, context_of_node, found.node_id, encryption, clock::wall());
     info!(
         node = config.node_name,
         id = %found.node_id,
@@ -147,7 +149,7 @@ fn run_node<W: Wal + 'static, S: Storage>(
     let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
     let resolve = Arc::new(edge::Resolver::new(&config, seed));
     // Sockets belong to the runtime they are made in, which is the node's.
-    let parts = move |Sockets { listeners, gossip }| Parts {
+    let parts = move |Sockets { listeners, gossip, gossip_wan }| Parts {
         wal,
         wal_events,
         storage,
@@ -156,7 +158,8 @@ fn run_node<W: Wal + 'static, S: Storage>(
         rpc,
         listeners,
         gossip,
-        guard,
+        guard: lan,
+        wan: gossip_wan.map(|it| (it, wan)),
         seed,
         edge: on_edge,
         context: known,
@@ -177,28 +180,39 @@ fn run_node<W: Wal + 'static, S: Storage>(
     edge_error(outcome, ended.is_err())
 }
 
-/// What keeps the pool from strangers: the keys on disk, or the first of them.
-fn guard(config: &Config) -> Result<Guard, Failed> {
+/// What keeps a pool from strangers: the keys on disk, or the first of them.
+fn guard(config: &Config, area: Area) -> Result<Guard, Failed> {
+    if area == Area::Wan && settings::gossip_listen_wan(config).is_none() {
+        return Ok(Guard::default());
+    }
+    let (file, pool) = match area {
+        Area::Lan => (file::LAN, config.datacenter.as_str()),
+        Area::Wan => (file::WAN, tribune_gossip::WAN),
+    };
     let wanted = &config.encrypt;
     let dir = config.data_dir.as_ref().filter(|_| wanted.keyring_file && !config.dev);
-    let path = dir.map(|it| it.join(file::LAN));
+    let path = dir.map(|it| it.join(file));
     let beginning = file::begin(path.as_deref(), wanted.key.as_ref());
     let beginning = beginning.map_err(|it| Failed::new("encrypt", it))?;
     if beginning.differs {
-        warn!("encrypt: the key is not in the keyring on disk, which counts; it is not used");
+        warn!(
+            pool = area.name(),
+            "encrypt: the key is not in the keyring on disk, which counts; it is not used"
+        );
     }
     let Some(keyring) = beginning.keyring else { return Ok(Guard::default()) };
     let entropy = entropy::draw().map_err(|it| Failed::new("no entropy", it))?;
     let strictness =
         Strictness { incoming: wanted.verify_incoming, outgoing: wanted.verify_outgoing };
-    info!(keys = keyring.keys().len(), "Gossip is encrypted");
-    Ok(Guard::new(keyring, path, &config.datacenter, strictness, entropy))
+    info!(pool = area.name(), keys = keyring.keys().len(), "Gossip is encrypted");
+    Ok(Guard::new(keyring, path, pool, strictness, entropy))
 }
 
 /// Where other agents reach this one.
 struct Sockets {
     listeners: Vec<TcpListener>,
     gossip: UdpSocket,
+    gossip_wan: Option<UdpSocket>,
 }
 
 /// Start the node in a thread of its own: a late heartbeat costs an election.
@@ -212,7 +226,8 @@ fn spawn<W: Wal + 'static, S: Storage>(
     let (ended, stopped) = oneshot::channel();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|it| Failed::new("threads cannot be started", it))?;
-    let (listen, gossip) = (settings::rpc_listen(config), settings::gossip_listen(config));
+    let listen = settings::rpc_listen(config);
+    let gossip = (settings::gossip_listen(config), settings::gossip_listen_wan(config));
     let server = config.server;
     let thread = thread::Builder::new().name("node".into()).spawn(move || {
         runtime.block_on(async move {
@@ -239,7 +254,7 @@ impl Sockets {
     /// Listen for other agents at each address, which a key of the configuration decides.
     async fn bind(
         addresses: &[(SocketAddr, &'static str)],
-        gossip: SocketAddr,
+        (gossip, gossip_wan): (SocketAddr, Option<SocketAddr>),
     ) -> Result<Self, Failed> {
         let mut listeners = Vec::new();
         for (addr, key) in addresses {
@@ -250,7 +265,14 @@ impl Sockets {
         }
         let failed = |it| edge::cannot_listen("gossip", &gossip, "ports.serf_lan", &it);
         let gossip = TokioNet.bind(gossip).await.map_err(failed)?;
-        Ok(Self { listeners, gossip })
+        let gossip_wan = match gossip_wan {
+            Some(addr) => {
+                let failed = |it| edge::cannot_listen("gossip", &addr, "ports.serf_wan", &it);
+                Some(TokioNet.bind(addr).await.map_err(failed)?)
+            }
+            None => None,
+        };
+        Ok(Self { listeners, gossip, gossip_wan })
     }
 }
 
@@ -267,17 +289,14 @@ async fn serve(
     let edge = Edge::start(config, context, seed, &node, stopping).await;
     let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
     let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
-    join::at_start(config, &node).await.inspect_err(|_| node.stop())?;
-    let known = rejoin::file(config);
-    let joining = async {
-        if let Some(file) = &known {
-            rejoin::at_start(file, &node).await;
-        }
-        join::until_joined(config, &node).await
-    };
+    let pools = join::Pool::all(config);
+    for pool in &pools {
+        pool.at_start(&node).await.inspect_err(|_| node.stop())?;
+    }
+    let joining = join::all_until_joined(&pools, &node);
     let mut own = watches::start(config);
-    if let Some(file) = known.clone() {
-        own.spawn(rejoin::remember(file, config.node_name.clone(), node.clone()));
+    for known in pools.iter().filter_map(|it| it.known.clone()) {
+        own.spawn(known.remember(node.clone()));
     }
     let told = until_told(config, &mut signals, &mut stopped, joining).await;
     let told = told.inspect_err(|_| node.stop())?;
@@ -313,8 +332,8 @@ async fn serve(
             }
         }
     };
-    if let Some(file) = known.filter(|_| leaves && !config.join.rejoin_after_leave) {
-        rejoin::forget(&file);
+    if leaves && !config.join.rejoin_after_leave {
+        pools.iter().filter_map(|it| it.known.as_ref()).for_each(rejoin::Known::forget);
     }
     let _ = stop.send(true);
     // What the node decided last goes out, to clients that take it.

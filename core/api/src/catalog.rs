@@ -9,8 +9,7 @@ use tribune_state::{Command, Instance, Node, Service, Snapshot, Topic};
 use crate::body;
 use crate::error::Error;
 use crate::filter::Rows;
-use crate::plan::{Around, Call, Plan, Query, Selection};
-use crate::pretty;
+use crate::plan::{Around, Call, Plan, Query, Selection, StatusCall};
 use crate::render::{self, ARRAY, Json, OBJECT};
 use crate::route::CatalogEndpoint;
 
@@ -19,9 +18,7 @@ pub(crate) fn plan(endpoint: CatalogEndpoint, call: &Call<'_>) -> Result<Plan, E
         CatalogEndpoint::Register => register(call),
         CatalogEndpoint::Deregister => deregister(call),
         CatalogEndpoint::Datacenters => {
-            let mut json = Json::with_capacity(64);
-            render::strings(&mut json, &call.context.datacenters);
-            Ok(Plan::Answer(pretty::response(200, json.finish(), call.pretty())))
+            Ok(Plan::Status(StatusCall::Datacenters { pretty: call.pretty() }))
         }
         CatalogEndpoint::Nodes => {
             call.read(Query::CatalogNodes { selection: call.selection(Rows::Nodes)? })
@@ -55,15 +52,21 @@ pub(crate) fn plan(endpoint: CatalogEndpoint, call: &Call<'_>) -> Result<Plan, E
 fn register(call: &Call<'_>) -> Result<Plan, Error> {
     let body = body::parse(&call.request.body)?;
     let request = registration::register(&body, &call.context.datacenter)?;
-    let elsewhere = call.remote_to(&request.datacenter);
-    Ok(elsewhere.unwrap_or_else(|| call.write(Command::Register(request.what))))
+    Ok(addressed(call, &request.datacenter, Command::Register(request.what)))
 }
 
 fn deregister(call: &Call<'_>) -> Result<Plan, Error> {
     let body = body::parse(&call.request.body)?;
     let request = registration::deregister(&body)?;
-    let elsewhere = call.remote_to(&request.datacenter);
-    Ok(elsewhere.unwrap_or_else(|| call.write(Command::Deregister(request.what))))
+    Ok(addressed(call, &request.datacenter, Command::Deregister(request.what)))
+}
+
+/// The plan to commit `command` in the datacenter that the body names, or else the parameters.
+fn addressed(call: &Call<'_>, datacenter: &str, command: Command) -> Plan {
+    if datacenter.is_empty() {
+        return call.write(command);
+    }
+    call.remote_to(datacenter).unwrap_or_else(|| call.write_here(command))
 }
 
 /// What to wait on for what is asked of a node by name, by id, or by the start of its id. Which of

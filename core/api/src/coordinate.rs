@@ -20,9 +20,24 @@ use crate::plan::{Call, Context, Evaluation, Plan, Query, Selection};
 use crate::render::{ARRAY, Json};
 use crate::route::CoordinateEndpoint;
 
-/// Where nodes are, by name.
+/// Where nodes are.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Places(pub BTreeMap<Arc<str>, Place>);
+pub struct Places {
+    /// Those of this datacenter, by name.
+    pub nodes: BTreeMap<Arc<str>, Place>,
+    /// The servers of each datacenter: this one first, and then the nearest. Empty, if this server is
+    /// not where they meet: then there is only this one.
+    pub datacenters: Vec<DatacenterPlaces>,
+}
+
+/// Where the servers of a datacenter are, as far as round-trip times to them can tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatacenterPlaces {
+    /// The datacenter.
+    pub name: Arc<str>,
+    /// Its servers, by name.
+    pub servers: BTreeMap<Arc<str>, Coordinate>,
+}
 
 /// Where a node is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,11 +60,19 @@ impl Places {
     ) {
         let Some(near) = &selection.near else { return };
         let near = if near == AGENT { &context.node } else { near };
-        let Some(from) = self.0.get(near.as_str()) else { return };
+        let Some(from) = self.nodes.get(near.as_str()) else { return };
         rows.sort_by_cached_key(|row| {
-            let place = self.0.get(node(row));
+            let place = self.nodes.get(node(row));
             place.map_or(Duration::MAX, |it| from.coordinate.distance(&it.coordinate))
         });
+    }
+
+    /// The names of all datacenters, that of `context` first, and then the nearest.
+    pub fn datacenter_names<'a>(&'a self, context: &'a Context) -> Vec<&'a str> {
+        if self.datacenters.is_empty() {
+            return vec![&context.datacenter];
+        }
+        self.datacenters.iter().map(|it| &*it.name).collect()
     }
 }
 
@@ -68,7 +91,7 @@ pub(crate) fn plan(endpoint: CoordinateEndpoint, call: &Call<'_>) -> Result<Plan
 pub(crate) fn evaluate(node: Option<&str>, snapshot: &Snapshot, places: &Places) -> Evaluation {
     let index = snapshot.index_of(&Topic::Nodes);
     let all = node.is_none();
-    let known = places.0.iter().filter(|(name, _)| {
+    let known = places.nodes.iter().filter(|(name, _)| {
         node.is_none_or(|it| it == &***name) && snapshot.node(name).1.is_some()
     });
     let known: Vec<_> = known.collect();
@@ -77,25 +100,35 @@ pub(crate) fn evaluate(node: Option<&str>, snapshot: &Snapshot, places: &Places)
         return Evaluation { index, status: 404, content: Content::None, body };
     }
     let mut json = Json::with_capacity(16 + known.len() * 192);
-    json.list(ARRAY, known, |json, (name, place)| row(json, name, place));
+    json.list(ARRAY, known, |json, (name, place)| row(json, name, &place.coordinate));
     Evaluation { index, status: 200, content: Content::Json, body: json.finish().into() }
 }
 
-/// The places of servers, by datacenter. Of others nothing is known.
+/// The places of servers, by datacenter.
 pub(crate) fn datacenters(context: &Context, places: &Places) -> Json {
     let mut json = Json::with_capacity(1024);
-    json.field(r#"[{"Datacenter":"#, &context.datacenter);
-    json.raw(r#","AreaID":"wan","Coordinates":"#);
-    let servers = places.0.iter().filter(|(_, it)| it.server);
-    json.list(ARRAY, servers, |json, (name, place)| row(json, name, place));
-    json.raw("}]");
+    if !places.datacenters.is_empty() {
+        json.list(ARRAY, &places.datacenters, datacenter);
+        return json;
+    }
+    let servers = places.nodes.iter().filter(|(_, it)| it.server);
+    let servers = servers.map(|(name, it)| (Arc::clone(name), it.coordinate)).collect();
+    let only = DatacenterPlaces { name: context.datacenter.as_str().into(), servers };
+    json.list(ARRAY, [&only], datacenter);
     json
 }
 
-fn row(json: &mut Json, name: &str, place: &Place) {
+fn datacenter(json: &mut Json, datacenter: &DatacenterPlaces) {
+    json.field(r#"{"Datacenter":"#, &datacenter.name);
+    json.raw(r#","AreaID":"wan","Coordinates":"#);
+    json.list(ARRAY, &datacenter.servers, |json, (name, it)| row(json, name, it));
+    json.raw("}");
+}
+
+fn row(json: &mut Json, name: &str, coordinate: &Coordinate) {
     json.field(r#"{"Node":"#, name);
     json.raw(r#","Segment":"","Coord":"#);
-    write(json, &place.coordinate);
+    write(json, coordinate);
     json.raw("}");
 }
 
@@ -169,7 +202,7 @@ fn who_is_near_comes_first_and_who_is_nowhere_last() {
     for (name, x) in [("a", 0.0), ("b", 0.030), ("c", 0.010), ("far", 5.0)] {
         let mut place = Place::default();
         place.coordinate.vec[0] = x;
-        places.0.insert(name.into(), place);
+        places.nodes.insert(name.into(), place);
     }
     let context = Context::new("dc1", "b");
     let sorted = |near: Option<&str>| {

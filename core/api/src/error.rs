@@ -117,6 +117,15 @@ pub enum Error {
     #[error("No path to datacenter")]
     NoPathToDatacenter,
 
+    /// The servers of that datacenter are known, and none of them has heard the request, or can be
+    /// heard. Nothing changed; retry.
+    #[error("Remote DC has no server currently reachable")]
+    DatacenterUnreachable,
+
+    /// This agent is in no pool of other datacenters' servers. Nothing changed; ask a server.
+    #[error("this agent is in no WAN pool")]
+    NoWanPool,
+
     /// The leader that took the write lost office before it was committed. It may still commit:
     /// read back before writing again.
     #[error(
@@ -163,7 +172,7 @@ impl Error {
     /// The HTTP status. A variant without one does not compile.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::UnprintablePath => 400,
+            Self::BadRequest(_) | Self::UnprintablePath | Self::NoWanPool => 400,
             Self::PermissionDenied => 403,
             Self::UnknownPath | Self::NotFound(_) => 404,
             Self::MethodNotAllowed(_) => 405,
@@ -179,6 +188,7 @@ impl Error {
             | Self::Keyring(_)
             | Self::ServersOnly
             | Self::NoPathToDatacenter
+            | Self::DatacenterUnreachable
             | Self::LeadershipLost
             | Self::Timeout
             | Self::NotReady => 500,

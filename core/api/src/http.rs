@@ -136,6 +136,19 @@ impl OwnedRequest {
         Self { method, path: path.to_owned(), query, token: None, body: packet }
     }
 
+    /// The same, of a DNS request that names another datacenter.
+    #[must_use]
+    pub fn of_datacenter(mut self, datacenter: Option<&str>) -> Self {
+        debug_assert!(self.is_dns().is_some(), "others have a parameter for that");
+        self.query = datacenter.unwrap_or_default().to_owned();
+        self
+    }
+
+    /// The datacenter that a DNS request names, if it is another one than its agent's.
+    pub fn dns_datacenter(&self) -> Option<&str> {
+        self.is_dns().and(Some(self.query.as_str())).filter(|it| !it.is_empty())
+    }
+
     /// Whether this is a DNS request, and if so, whether it came in a stream.
     pub fn is_dns(&self) -> Option<bool> {
         match self.path.as_str() {

@@ -9,7 +9,7 @@ use crate::agent::AgentCall;
 use crate::coordinate::{self, Places};
 use crate::error::Error;
 use crate::filter::{Filter, Row, Rows};
-use crate::http::{Content, Request, Response};
+use crate::http::{Content, Method, Request, Response};
 use crate::operator::OperatorCall;
 use crate::params::Params;
 use crate::route::{self, Endpoint, Found};
@@ -25,8 +25,6 @@ pub struct Context {
     pub datacenter: String,
     /// The agent's node name: what `_agent` stands for.
     pub node: String,
-    /// The datacenters there are, this one first.
-    pub datacenters: Vec<String>,
     /// Whether JSON is always indented: `-dev`.
     pub pretty_always: bool,
     /// The longest value of a key, in bytes.
@@ -42,10 +40,8 @@ pub struct Context {
 impl Context {
     /// The defaults, for an agent called `node` in `datacenter`.
     pub fn new(datacenter: impl Into<String>, node: impl Into<String>) -> Self {
-        let datacenter = datacenter.into();
         Self {
-            datacenters: vec![datacenter.clone()],
-            datacenter,
+            datacenter: datacenter.into(),
             node: node.into(),
             pretty_always: false,
             kv_value_max: 512 << 10,
@@ -74,10 +70,18 @@ pub enum Plan {
     /// What only the node knows of the servers, or does with them.
     Operator(OperatorCall),
     /// Another datacenter.
-    Remote {
-        /// Which one.
-        datacenter: String,
-    },
+    Remote(Remote),
+}
+
+/// Something that another datacenter answers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remote {
+    /// Which one.
+    pub datacenter: String,
+    /// Whether it may change anything there: then it must not be asked for twice.
+    pub changes: bool,
+    /// How long it may wait there for a change, before jitter.
+    pub wait: Duration,
 }
 
 /// A command to commit, and how to tell what came of it.
@@ -338,9 +342,12 @@ impl Call<'_> {
 
     /// The plan to commit `command`.
     pub(crate) fn write(&self, command: state::Command) -> Plan {
-        self.remote().unwrap_or_else(|| {
-            Plan::Write(Write { command, answer: WriteAnswer::Bool, pretty: self.pretty() })
-        })
+        self.remote().unwrap_or_else(|| self.write_here(command))
+    }
+
+    /// The plan to commit `command` in this datacenter, whatever the parameters say.
+    pub(crate) fn write_here(&self, command: state::Command) -> Plan {
+        Plan::Write(Write { command, answer: WriteAnswer::Bool, pretty: self.pretty() })
     }
 
     /// The plan for a request that names another datacenter.
@@ -351,7 +358,16 @@ impl Call<'_> {
     /// The plan for a request to `datacenter`, if it is not this one. Empty means this one.
     pub(crate) fn remote_to(&self, datacenter: &str) -> Option<Plan> {
         let ours = datacenter.is_empty() || datacenter == self.context.datacenter;
-        (!ours).then(|| Plan::Remote { datacenter: datacenter.to_owned() })
+        if ours {
+            return None;
+        }
+        // What makes no sense is refused there, at once.
+        let wait = match self.params.waiting(self.context) {
+            Ok((index, wait)) if index != Index(0) => wait,
+            Ok(_) | Err(_) => Duration::ZERO,
+        };
+        let changes = !matches!(self.request.method, Method::Get | Method::Head);
+        Some(Plan::Remote(Remote { datacenter: datacenter.to_owned(), changes, wait }))
     }
 }
 

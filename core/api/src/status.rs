@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::http::Response;
 use crate::plan::{Call, Plan};
 use crate::pretty;
-use crate::render::{Json, strings};
+use crate::render::{ARRAY, Json, strings};
 use crate::route::StatusEndpoint;
 
-/// A question to consensus.
+/// A question to what a server knows without looking into the state.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum StatusCall {
     /// Who leads.
@@ -22,11 +22,22 @@ pub enum StatusCall {
         /// Whether the client wants its JSON indented.
         pretty: bool,
     },
+    /// Which datacenters there are.
+    Datacenters {
+        /// Whether the client wants its JSON indented.
+        pretty: bool,
+    },
 }
 
 impl StatusCall {
-    /// The answer. Addresses are those for remote procedure calls, as `ip:port`; `peers` in order.
-    pub fn response(self, leader: Option<&str>, peers: &[String]) -> Response {
+    /// The answer. Addresses are those for remote procedure calls, as `ip:port`; `peers` and
+    /// `datacenters` in order.
+    pub fn response(
+        self,
+        leader: Option<&str>,
+        peers: &[String],
+        datacenters: &[&str],
+    ) -> Response {
         let mut json = Json::with_capacity(64);
         let pretty = match self {
             Self::Leader { pretty } => {
@@ -35,6 +46,10 @@ impl StatusCall {
             }
             Self::Peers { pretty } => {
                 strings(&mut json, peers);
+                pretty
+            }
+            Self::Datacenters { pretty } => {
+                json.list(ARRAY, datacenters, |json, it| json.string(it));
                 pretty
             }
         };

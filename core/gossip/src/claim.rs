@@ -48,6 +48,16 @@ enum Admission {
     Refused(Refusal),
 }
 
+/// Whether this is a server, called as servers are where all datacenters meet.
+fn is_server(identity: &Identity) -> bool {
+    let tag = |name: &str| identity.tags.get(name).map(|it| &**it);
+    let named = |dc: &str| {
+        let node = identity.name.strip_suffix(dc).and_then(|it| it.strip_suffix('.'));
+        !dc.is_empty() && node.is_some_and(|it| !it.is_empty())
+    };
+    tag("role") == Some("consul") && tag("dc").is_some_and(named)
+}
+
 impl Pool {
     /// A member says that it is there. Whether it was not known before.
     pub(crate) fn on_alive(&mut self, alive: &Alive, body: Option<Bytes>) -> bool {
@@ -118,8 +128,12 @@ impl Pool {
         Admission::Known(slot)
     }
 
-    /// Whether a member belongs to another datacenter.
+    /// Whether a member belongs to another datacenter, or to none where only servers of datacenters
+    /// belong.
     fn foreign(&self, identity: &Identity) -> Option<Refusal> {
+        if self.config.servers_only && !is_server(identity) && !bug!(G12) {
+            return Some(Refusal::NotServer { name: identity.name.clone() });
+        }
         let (Some(ours), Some(theirs)) = (&self.config.datacenter, identity.tags.get("dc")) else {
             return None;
         };
@@ -445,3 +459,31 @@ fn copied(bytes: &Bytes) -> Bytes {
 
 /// Agents of one kind say the same, and there are few kinds.
 const TAGS_SEEN_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use tribune_base::id::{NodeId, Uuid};
+
+    #[test]
+    fn only_servers_are_let_in_where_all_datacenters_meet() {
+        let cases = [
+            ("n1.dc1", "consul", "dc1", true),
+            ("n1.rack.dc1", "consul", "dc1", true),
+            ("n1", "consul", "dc1", false),
+            (".dc1", "consul", "dc1", false),
+            ("n1.dc1", "consul", "dc2", false),
+            ("n1.dc1", "node", "dc1", false),
+            ("n1.", "consul", "", false),
+        ];
+        for (name, role, dc, want) in cases {
+            let tags = [("role", role), ("dc", dc)];
+            let tags: BTreeMap<Arc<str>, Arc<str>> =
+                tags.map(|(name, value)| (name.into(), value.into())).into();
+            let addr = ([10, 0, 0, 1], 8302).into();
+            let identity = Identity::new(name, NodeId(Uuid(1)), addr, tags);
+            assert_eq!(is_server(&identity), want, "{name} {role} {dc}");
+        }
+    }
+}

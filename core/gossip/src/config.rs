@@ -11,6 +11,9 @@ pub struct Config {
     pub pool: Arc<str>,
     /// The datacenter that members must have in their tag `dc`, if they must.
     pub datacenter: Option<Arc<str>>,
+    /// Whether members must be servers of some datacenter: `role` is `consul`, and the name ends with
+    /// a dot and what `dc` says.
+    pub servers_only: bool,
 
     /// How often one member is probed. In a pool of any size each member is probed about once per
     /// interval, by somebody. Times the health score plus one.
@@ -99,6 +102,7 @@ impl Config {
         Self {
             pool: datacenter.clone(),
             datacenter: Some(datacenter),
+            servers_only: false,
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_checks: 3,
@@ -139,6 +143,7 @@ impl Config {
     pub fn wan() -> Self {
         Self {
             datacenter: None,
+            servers_only: true,
             probe_interval: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
             suspicion_mult: 6,
@@ -147,7 +152,7 @@ impl Config {
             gossip_to_the_dead: Duration::from_secs(60),
             push_pull_interval: Duration::from_secs(60),
             exchange_timeout: Duration::from_secs(30),
-            ..Self::lan("wan")
+            ..Self::lan(WAN)
         }
     }
 
@@ -200,6 +205,9 @@ impl Config {
         self.probe_interval.max(self.probe_timeout + self.probe_timeout / 2)
     }
 }
+
+/// The name of the WAN pool. No datacenter is called like that: their names have no dots.
+pub const WAN: &str = ".wan";
 
 /// Up to so many members, push/pull is not slowed down.
 const PUSH_PULL_SCALE: usize = 32;

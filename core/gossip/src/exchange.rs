@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tribune_base::bug;
 use tribune_base::time::Instant;
 
 use crate::codec::VERSION;
@@ -81,7 +82,7 @@ impl Pool {
             return Some(Refusal::Version { name, version: letter.version });
         }
         let pool = Arc::from(&*letter.pool);
-        (pool != self.config.pool).then_some(Refusal::Pool { name, pool })
+        (pool != self.config.pool && !bug!(G12)).then_some(Refusal::Pool { name, pool })
     }
 
     /// Say no, and say why on both sides.
@@ -95,7 +96,8 @@ impl Pool {
             Refusal::Version { .. }
             | Refusal::Datacenter { .. }
             | Refusal::NodeId { .. }
-            | Refusal::Name { .. } => reason.clone(),
+            | Refusal::Name { .. }
+            | Refusal::NotServer { .. } => reason.clone(),
         };
         self.refuse(&name, addr, reason);
         Letter { refusal: Some(told), ..self.letter(Kind::Refused) }

@@ -256,6 +256,7 @@ fn write_refusal(writer: &mut Writer, refusal: &Refusal) {
             codec::write_addr(writer, 5, *addr);
             (5, name, None)
         }
+        Refusal::NotServer { name } => (6, name, None),
     };
     writer.u64(1, kind);
     writer.str(2, name);
@@ -272,6 +273,7 @@ fn read_refusal(bytes: Bytes) -> Result<Refusal, DecodeError> {
         3 => Refusal::Datacenter { name, datacenter: arc(3)? },
         4 => Refusal::NodeId { name, other: arc(3)? },
         5 => Refusal::Name { name, addr: fields.addr(5)? },
+        6 => Refusal::NotServer { name },
         _ => return Err(DecodeError::Value { tag: 1 }),
     })
 }

@@ -71,7 +71,7 @@ mod roster;
 mod suspicion;
 mod timer;
 
-pub use config::Config;
+pub use config::{Config, WAN};
 pub use lamport::LTime;
 pub use member::{Identity, Member, Status, Tags};
 pub use output::{

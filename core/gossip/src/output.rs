@@ -193,6 +193,12 @@ pub enum Refusal {
         /// Its datacenter.
         datacenter: Arc<str>,
     },
+    /// Only servers of datacenters are let in, under the names that they have among all of them.
+    #[error("Member '{name}' is not a server of any datacenter")]
+    NotServer {
+        /// The member.
+        name: Arc<str>,
+    },
     /// Another member has the same id.
     #[error("Member '{name}' has conflicting node ID with member '{other}'")]
     NodeId {

@@ -144,7 +144,7 @@ impl Client {
             Inquiry::Propose(serials) => serials.into_iter().for_each(|it| self.not_heard(it)),
             Inquiry::Exchange(Area::Lan, serial) => self.gossip.undelivered(self.now, serial),
             // Client agents are in no other pool.
-            Inquiry::Exchange(Area::Wan, _) => {}
+            Inquiry::Exchange(Area::Wan, _) | Inquiry::Forward(_) => {}
         }
     }
 

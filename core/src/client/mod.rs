@@ -66,7 +66,7 @@ impl Client {
         let mut rng = Rng::stream(seed, "client");
         let mut local = Local::new(config.agent.clone(), seed, now);
         local.restore(now, restored.files, restored.services, restored.checks);
-        let gossip = Gossip::new(&config, &config.client_tags(), rng.draw(), now);
+        let gossip = Gossip::lan(&config, &config.client_tags(), rng.draw(), now);
         Self {
             gossip,
             fired: Fired::default(),
@@ -213,7 +213,7 @@ impl Client {
     }
 
     fn on_member(&mut self, event: &MemberEvent) {
-        self.outputs.push_back(Output::Event(Event::member(event)));
+        self.outputs.push_back(Output::Event(Event::member(Area::Lan, event)));
         self.local.set_member_count(self.now, self.gossip.count());
         let id = ServerId::from(event.member.id);
         let is_there = matches!(event.change, Change::Join | Change::Update);
@@ -236,7 +236,7 @@ impl Client {
         match call {
             Call::Agent(call) => self.agent_call(id, call),
             Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
-                self.reply(id, Error::bad("this agent is in no WAN pool").into());
+                self.reply(id, Error::NoWanPool.into());
             }
             Call::Join { area: Area::Lan, addrs } => self.gossip.join(self.now, id, addrs),
             Call::ForceLeave { area: Area::Lan, node, prune } => {
@@ -257,7 +257,7 @@ impl Client {
                 self.ask(id, request, changes, patience);
             }
             // The edge of a client agent forwards these as they came.
-            Call::Write(_) | Call::Read { .. } | Call::Operator { .. } => {
+            Call::Write(_) | Call::Read { .. } | Call::Operator { .. } | Call::Across { .. } => {
                 self.reply(id, Error::NotReady.into());
             }
         }
@@ -288,7 +288,10 @@ impl Client {
             | Wire::Ask { .. }
             | Wire::Forget { .. }
             | Wire::Here { .. }
-            | Wire::ReadRows { .. } => {}
+            | Wire::ReadRows { .. }
+            | Wire::Forward { .. }
+            | Wire::Forwarded { .. }
+            | Wire::Retract { .. } => {}
         }
     }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_base::codec::{self, Field, Reader, Writer};
 use tribune_base::id::{Index, ServerId};
+use tribune_base::time::Duration;
 use tribune_raft as raft;
 use tribune_state::{Command, Outcome};
 
@@ -75,6 +76,22 @@ impl Wire {
                     it.bytes(2, &Command::Register((**rows).clone()).encode());
                 }
             }),
+            Self::Forward { serial, from, datacenter, patience, request } => {
+                writer.nested(BODY, |it| {
+                    it.u64(1, *serial);
+                    it.nested(2, |it| request.encode(it));
+                    it.str(3, from);
+                    it.str(4, datacenter);
+                    it.u64(5, u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                });
+            }
+            Self::Forwarded { serial, response } => writer.nested(BODY, |it| {
+                it.u64(1, *serial);
+                if let Some(response) = response {
+                    it.nested(2, |it| response.encode(it));
+                }
+            }),
+            Self::Retract { serial } => writer.nested(BODY, |it| it.u64(1, *serial)),
             Self::Exchange { area, serial, from, request } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
                 it.bytes(2, request);
@@ -147,6 +164,17 @@ impl Wire {
                 let Numbered { serial, bytes, wan, .. } = Numbered::read(body)?;
                 Self::Exchanged { area: area(wan), serial, answer: bytes }
             }
+            FORWARD => forward(Reader::new(body))?,
+            FORWARDED => {
+                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
+                let response = if bytes.is_empty() {
+                    None
+                } else {
+                    Some(Box::new(Response::decode(Reader::new(bytes))?))
+                };
+                Self::Forwarded { serial, response }
+            }
+            RETRACT => Self::Retract { serial: Numbered::read(body)?.serial },
             0 => Err(codec::DecodeError::Missing { tag: KIND })?,
             _ => return Err(DecodeError::Unknown { kind }),
         })
@@ -170,8 +198,29 @@ impl Wire {
             Self::Rows { .. } => ROWS,
             Self::Exchange { .. } => EXCHANGE,
             Self::Exchanged { .. } => EXCHANGED,
+            Self::Forward { .. } => FORWARD,
+            Self::Forwarded { .. } => FORWARDED,
+            Self::Retract { .. } => RETRACT,
         }
     }
+}
+
+/// A [`Wire::Forward`].
+fn forward(mut reader: Reader) -> Result<Wire, codec::DecodeError> {
+    let (mut serial, mut request) = (0, None);
+    let (mut from, mut datacenter, mut patience) = (String::new(), String::new(), Duration::ZERO);
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            1 => serial = field.u64()?,
+            2 => request = Some(OwnedRequest::decode(field.nested()?)?),
+            3 => from = text(&field)?,
+            4 => datacenter = text(&field)?,
+            5 => patience = Duration::from_millis(field.u64()?),
+            _ => {}
+        }
+    }
+    let request = request.ok_or(codec::DecodeError::Missing { tag: 2 })?;
+    Ok(Wire::Forward { serial, from, datacenter, patience, request })
 }
 
 /// A list: field 1, as often as there are items.
@@ -414,3 +463,6 @@ const ROWS: u64 = 13;
 const EXCHANGE: u64 = 14;
 const EXCHANGED: u64 = 15;
 const HERE: u64 = 16;
+const FORWARD: u64 = 17;
+const FORWARDED: u64 = 18;
+const RETRACT: u64 = 19;

@@ -1,7 +1,7 @@
 //! A datacenter of servers in one value: what `sim` does with faults and oracles, here without.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,8 @@ use tribune_api::plan::{
 };
 use tribune_base::id::{Index, NodeId, ServerId, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_core::wire::{Founder, Hello};
+use tribune_core::config::Wan;
+use tribune_core::wire::{Founder, Hello, Lane};
 use tribune_core::{
     Agent, Area, Call, Client, Config, Event, Input, Node, Output, RequestId, Restored, View, Wire,
 };
@@ -32,12 +33,19 @@ pub struct World {
     next_request: u64,
     snapshot_entries_max: u64,
     expect: u64,
-    /// The only address everybody is told.
+    /// The only address everybody is told, in the first datacenter.
     join: String,
+    /// Datacenters that nothing reaches from outside, and that reach nothing.
+    dark: BTreeSet<u8>,
+    /// Whether packets of one pool arrive in the other one, too.
+    pub misrouting: bool,
+    /// How many requests were carried from one datacenter to another.
+    pub forwards: usize,
 }
 
 struct Server {
     number: u128,
+    datacenter: u8,
     renamed: u128,
     /// `None` while it is down.
     node: Option<Agent>,
@@ -68,6 +76,24 @@ impl World {
     /// `count` servers, the first `expect` of which begin.
     pub fn with(count: u128, expect: u64) -> Self {
         let servers = (1..=count).map(|it| (format!("n{it}"), Server::down(it))).collect();
+        Self::begin(servers, expect)
+    }
+
+    /// Datacenters `dc1`, `dc2`, ... of so many servers each, which know nothing of each other yet.
+    /// Those of `dc2` are called `b1`, `b2`, ..., and so on.
+    pub fn of_datacenters(counts: &[u128]) -> Self {
+        let server = |(datacenter, number): (u8, u128)| {
+            let mut server = Server::down(number);
+            server.datacenter = datacenter;
+            let letter = if datacenter == 1 { 'n' } else { char::from(b'a' + datacenter - 1) };
+            (format!("{letter}{number}"), server)
+        };
+        let numbers =
+            (1..).zip(counts).flat_map(|(dc, count)| (1..=*count).map(move |it| (dc, it)));
+        Self::begin(numbers.map(server).collect(), 0)
+    }
+
+    fn begin(servers: BTreeMap<String, Server>, expect: u64) -> Self {
         let mut world = Self {
             servers,
             now: Instant::START,
@@ -77,6 +103,9 @@ impl World {
             snapshot_entries_max: 10_000,
             expect,
             join: "10.0.0.1:8300".to_owned(),
+            dark: BTreeSet::new(),
+            misrouting: false,
+            forwards: 0,
         };
         for name in world.names() {
             world.start(&name);
@@ -124,6 +153,59 @@ impl World {
         name
     }
 
+    /// Have a server join another one where all datacenters meet.
+    pub fn join_wan(&mut self, name: &str, other: &str) -> (String, RequestId) {
+        let addrs = vec![SocketAddr::new(host(&self.servers[other]).parse().unwrap(), 8_302)];
+        self.call(name, Call::Join { area: Area::Wan, addrs })
+    }
+
+    /// Cut a datacenter off from all others, or connect it again.
+    pub fn darken(&mut self, datacenter: u8, dark: bool) {
+        if dark {
+            self.dark.insert(datacenter);
+        } else {
+            self.dark.remove(&datacenter);
+        }
+    }
+
+    /// What a client asks, as it came over HTTP to an agent, which sends it where it belongs.
+    pub fn ask_there(
+        &mut self,
+        name: &str,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> (String, RequestId) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = OwnedRequest { method, path, query, token: None, body };
+        let plan = plan::plan(&request.as_request(), &self.config(name).context);
+        let Plan::Remote(there) = plan else { panic!("{target} is not about another datacenter") };
+        self.call(name, Call::Across { request, there })
+    }
+
+    /// Have a request arrive that another datacenter's server has sent, in its name.
+    pub fn hear_forward(&mut self, at: &str, from: &str, datacenter: &str, target: &str) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let method = Method::Get;
+        let message = Wire::Forward {
+            serial: 1,
+            from: self.address(from),
+            datacenter: datacenter.to_owned(),
+            patience: Duration::from_secs(10),
+            request: OwnedRequest { method, path, query, token: None, body: Bytes::new() },
+        };
+        let from = self.id(from);
+        self.input(at, Input::Message { from, message });
+    }
+
+    /// Who `at` believes is there, where all datacenters meet.
+    pub fn members_wan(&mut self, at: &str) -> Vec<(String, u8)> {
+        self.members_of(at, true)
+    }
+
     /// Have an agent join the pool that another is in.
     pub fn join(&mut self, name: &str, other: &str) -> (String, RequestId) {
         let addrs = vec![SocketAddr::new(host(&self.servers[other]).parse().unwrap(), 8_301)];
@@ -132,7 +214,11 @@ impl World {
 
     /// Who `at` believes is there, and how they are.
     pub fn members(&mut self, at: &str) -> Vec<(String, u8)> {
-        let call = AgentCall::Members { wan: false, filter: None, pretty: false };
+        self.members_of(at, false)
+    }
+
+    fn members_of(&mut self, at: &str, wan: bool) -> Vec<(String, u8)> {
+        let call = AgentCall::Members { wan, filter: None, pretty: false };
         let asked = self.agent(at, call);
         let body = self.reply(asked).body;
         let rows: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -181,6 +267,13 @@ impl World {
         self.servers.iter().find(|(_, it)| leads(it) && !it.stopped).map(|(name, _)| name.clone())
     }
 
+    /// The server of a datacenter that leads and answers.
+    pub fn leader_of(&self, datacenter: u8) -> Option<String> {
+        let leads = |it: &Server| it.node.as_ref().is_some_and(|it| it.view().freshness.leads);
+        let mut there = self.servers.iter().filter(|(_, it)| it.datacenter == datacenter);
+        there.find(|(_, it)| leads(it) && !it.stopped).map(|(name, _)| name.clone())
+    }
+
     /// A server that is up and does not lead.
     pub fn follower(&self) -> String {
         let leader = self.leader();
@@ -213,7 +306,8 @@ impl World {
         let mut restored = server.disk.raft.clone();
         restored.snapshot = server.disk.snapshot.as_ref().map(|(meta, _)| meta.clone());
         let restored = Restored { store, raft: restored, ..Restored::default() };
-        let seed = u64::try_from(server.number).unwrap() << 32 | server.incarnation;
+        let number = server.number + 1_000 * u128::from(server.datacenter - 1);
+        let seed = u64::try_from(number).unwrap() << 32 | server.incarnation;
         server.stopped = false;
         server.node = Some(if server.client {
             Client::new(config, restored, seed, now).into()
@@ -365,17 +459,52 @@ impl World {
             }
             while self.messages.front().is_some_and(|it| it.0 <= self.now) {
                 let (_, to, from, message) = self.messages.pop_front().unwrap();
-                if let Some(name) = self.listener(&to) {
-                    self.input(&name, Input::Message { from, message });
-                }
+                self.arrive(&to, from, message);
             }
             while self.packets.front().is_some_and(|it| it.0 <= self.now) {
                 let (_, to, from, packet) = self.packets.pop_front().unwrap();
                 if let Some(name) = self.listener(&to.to_string()) {
-                    self.input(&name, Input::Packet { area: Area::Lan, from, packet });
+                    let area = if to.port() == 8_302 { Area::Wan } else { Area::Lan };
+                    if self.misrouting && area == Area::Lan {
+                        let packet = packet.clone();
+                        self.input(&name, Input::Packet { area: Area::Wan, from, packet });
+                    }
+                    self.input(&name, Input::Packet { area, from, packet });
                 }
             }
         }
+    }
+
+    fn arrive(&mut self, to: &str, from: ServerId, message: Wire) {
+        let afar = message.lane() == Lane::Across;
+        match self.listener(to) {
+            Some(name) if afar => {
+                self.forwards += usize::from(matches!(message, Wire::Forward { .. }));
+                self.input(&name, Input::Message { from, message });
+            }
+            Some(name) => {
+                let own = self.names().into_iter().find(|it| self.id(it) == from);
+                let own = own.map_or(1, |it| self.servers[&it].datacenter);
+                let theirs = self.servers[&name].datacenter;
+                assert_eq!(own, theirs, "{message:?} is a datacenter's own business");
+                self.input(&name, Input::Message { from, message });
+            }
+            // Nobody listens there, and whoever has dialed knows.
+            None => {
+                let sender = self.names().into_iter().find(|it| self.id(it) == from);
+                if let (true, Some(inquiry), Some(sender)) = (afar, message.inquiry(), sender)
+                    && self.servers[&sender].node.is_some()
+                {
+                    self.input(&sender, Input::Undelivered(inquiry));
+                }
+            }
+        }
+    }
+
+    /// Tell a server that its connection to another one is gone.
+    pub fn lose(&mut self, at: &str, to: &str) {
+        let to = self.address(to).into();
+        self.input(at, Input::Lost { to });
     }
 
     /// Who is up and listens there.
@@ -396,7 +525,13 @@ impl World {
         let id = self.id(name);
         let now = self.now;
         let server = self.servers.get_mut(name).unwrap();
-        let own = SocketAddr::new(host(server).parse().unwrap(), 8_301);
+        let mut net = Net {
+            dark: &self.dark,
+            datacenter: server.datacenter,
+            messages: &mut self.messages,
+            packets: &mut self.packets,
+        };
+        let from: IpAddr = host(server).parse().unwrap();
         let Some(node) = &mut server.node else { return };
         while let Some(output) = node.poll_output() {
             match output {
@@ -404,17 +539,10 @@ impl World {
                     server.disk.persist(&batch);
                     node.handle(now, Input::Persisted(batch.seq));
                 }
-                Output::Send { to, message } if is_crowded(&self.messages, &to, &message) => {}
-                Output::Send { to, message } => {
-                    let at = now + Duration::from_millis(1);
-                    self.messages.push_back((at, to.to_string(), id, message));
-                }
+                Output::Send { to, message } => net.send(now, id, &to, message),
+                Output::Packet { area, to, bytes } => net.send_packet(now, (area, from), to, bytes),
                 // Nobody has any here.
                 Output::Keys { .. } => {}
-                Output::Packet { to, bytes, .. } => {
-                    let at = now + Duration::from_millis(1);
-                    self.packets.push_back((at, to, own, bytes));
-                }
                 Output::Reply { id, response } => {
                     let before = server.replies.insert(id, response);
                     assert_eq!(before, None, "{id:?} was answered twice");
@@ -468,6 +596,17 @@ impl World {
     fn config(&self, name: &str) -> Config {
         let server = &self.servers[name];
         let (id, address) = (node_id(server), host(server));
+        let datacenter = format!("dc{}", server.datacenter);
+        let many = self.servers.values().any(|it| it.datacenter != 1);
+        let wan = Wan {
+            address: address.parse().unwrap(),
+            port: 8_302,
+            gossip: tribune_gossip::Config::wan(),
+            encryption: tribune_core::Encryption::Off,
+        };
+        let here = self.servers.values().filter(|it| it.datacenter == server.datacenter);
+        let expect = if many { here.filter(|it| !it.client).count() as u64 } else { self.expect };
+        let first = format!("10.0.{}.1:8300", server.datacenter - 1);
         Config {
             id,
             encryption: tribune_core::Encryption::Off,
@@ -475,17 +614,17 @@ impl World {
             address: address.clone(),
             server_port: 8_300,
             serf_lan_port: 8_301,
-            serf_wan_port: 8_302,
-            datacenter: "dc1".into(),
+            wan: (many && !server.client).then_some(wan),
+            datacenter: datacenter.clone(),
             version: "0.0.0".into(),
             revision: String::new(),
             build_date: String::new(),
             shown: BTreeMap::new(),
-            context: Arc::new(Context::new("dc1", name)),
-            bootstrap_expect: self.expect,
-            join: vec![self.join.clone()],
+            context: Arc::new(Context::new(datacenter.as_str(), name)),
+            bootstrap_expect: expect,
+            join: vec![if server.datacenter == 1 { self.join.clone() } else { first }],
             autopilot: tribune_state::Autopilot::default(),
-            gossip: tribune_gossip::Config::lan("dc1"),
+            gossip: tribune_gossip::Config::lan(datacenter.as_str()),
             raft: raft::Config {
                 snapshot_entries_max: self.snapshot_entries_max,
                 trailing_entries_max: self.snapshot_entries_max.min(10),
@@ -506,6 +645,7 @@ impl Server {
     fn down(number: u128) -> Self {
         Self {
             number,
+            datacenter: 1,
             renamed: 0,
             node: None,
             client: false,
@@ -569,11 +709,56 @@ fn shown(evaluation: &Evaluation) -> Response {
 }
 
 fn node_id(server: &Server) -> NodeId {
-    NodeId(Uuid::from_entropy(server.number + 100 * server.renamed))
+    let datacenter = u128::from(server.datacenter - 1) << 64;
+    NodeId(Uuid::from_entropy(datacenter + server.number + 100 * server.renamed))
 }
 
 fn host(server: &Server) -> String {
-    format!("10.0.0.{}", server.number)
+    format!("10.0.{}.{}", server.datacenter - 1, server.number)
+}
+
+/// What a server's messages and packets are carried by.
+struct Net<'a> {
+    dark: &'a BTreeSet<u8>,
+    datacenter: u8,
+    messages: &'a mut VecDeque<(Instant, String, ServerId, Wire)>,
+    packets: &'a mut VecDeque<(Instant, SocketAddr, SocketAddr, Bytes)>,
+}
+
+impl Net<'_> {
+    fn send(&mut self, now: Instant, from: ServerId, to: &str, message: Wire) {
+        if is_crowded(self.messages, to, &message) {
+            return;
+        }
+        let Some(delay) = delay(self.dark, self.datacenter, to) else { return };
+        let at = now + delay;
+        let place = self.messages.partition_point(|it| it.0 <= at);
+        self.messages.insert(place, (at, to.to_owned(), from, message));
+    }
+
+    fn send_packet(
+        &mut self,
+        now: Instant,
+        (area, ip): (Area, IpAddr),
+        to: SocketAddr,
+        bytes: Bytes,
+    ) {
+        let Some(delay) = delay(self.dark, self.datacenter, &to.to_string()) else { return };
+        let (at, port) = (now + delay, if area == Area::Wan { 8_302 } else { 8_301 });
+        let place = self.packets.partition_point(|it| it.0 <= at);
+        self.packets.insert(place, (at, to, SocketAddr::new(ip, port), bytes));
+    }
+}
+
+/// How long it takes from a datacenter to an address, if it is not cut off: ten milliseconds from each
+/// datacenter to the next.
+fn delay(dark: &BTreeSet<u8>, from: u8, to: &str) -> Option<Duration> {
+    let there: u8 = to.split('.').nth(2).and_then(|it| it.parse().ok()).unwrap_or(0) + 1;
+    if from == there {
+        return Some(Duration::from_millis(1));
+    }
+    let cut = dark.contains(&from) || dark.contains(&there);
+    (!cut).then(|| Duration::from_millis(u64::from(from.abs_diff(there)) * 10))
 }
 
 fn concat(chunks: impl IntoIterator<Item = Bytes>) -> Bytes {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::debug;
 use tribune_base::time::Duration;
+use tribune_core::Area;
 
 use super::guard::{Guard, Kind};
 use crate::net::Udp;
@@ -14,6 +15,7 @@ use crate::net::Udp;
 /// A pool's socket. A clone is the same.
 #[derive(Debug)]
 pub struct Packets<U> {
+    area: Area,
     socket: Arc<U>,
     guard: Guard,
 }
@@ -21,6 +23,8 @@ pub struct Packets<U> {
 /// A packet that has come in.
 #[derive(Clone, Debug)]
 pub struct Packet {
+    /// Of which pool.
+    pub area: Area,
     /// From where.
     pub from: SocketAddr,
     /// What.
@@ -29,14 +33,15 @@ pub struct Packet {
 
 impl<U> Clone for Packets<U> {
     fn clone(&self) -> Self {
-        Self { socket: Arc::clone(&self.socket), guard: self.guard.clone() }
+        let (socket, guard) = (Arc::clone(&self.socket), self.guard.clone());
+        Self { area: self.area, socket, guard }
     }
 }
 
 impl<U: Udp> Packets<U> {
     /// Packets of `socket`, which pass `guard`.
-    pub fn new(socket: U, guard: Guard) -> Self {
-        Self { socket: Arc::new(socket), guard }
+    pub fn new(area: Area, socket: U, guard: Guard) -> Self {
+        Self { area, socket: Arc::new(socket), guard }
     }
 
     /// Send a packet, or lose it: gossip does not mind.
@@ -55,7 +60,7 @@ impl<U: Udp> Packets<U> {
                 Ok((len, from)) => {
                     let bytes = Bytes::copy_from_slice(&buf[..len]);
                     let Some(bytes) = self.guard.open(Kind::Packet, bytes) else { continue };
-                    match packets.try_send(Packet { from, bytes }) {
+                    match packets.try_send(Packet { area: self.area, from, bytes }) {
                         Ok(()) | Err(TrySendError::Full(_)) => {}
                         Err(TrySendError::Closed(_)) => return,
                     }
@@ -96,7 +101,7 @@ mod tests {
         let addr = socket.local_addr().unwrap();
         // Until the runtime has looked, nothing can be sent without waiting.
         socket.writable().await.unwrap();
-        (Packets::new(socket, guard), addr)
+        (Packets::new(Area::Lan, socket, guard), addr)
     }
 
     #[tokio::test]

@@ -48,6 +48,8 @@ pub struct Api {
     pub forwards: Option<Patience>,
     /// The port that addresses to join have without one.
     pub join_port: u16,
+    /// The same, in the pool where all datacenters meet.
+    pub join_port_wan: u16,
     /// Whether answers carry a `Date`. Not in simulations: it comes from a clock that is not ours.
     pub date: bool,
 }
@@ -169,7 +171,9 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
         let (changes, patience) = match &plan {
             Plan::Answer(_) | Plan::Agent(_) | Plan::Pool(_) => return at_home(plan, api).await,
             Plan::Read(read) if read.min_index != Index(0) => (false, patience.of(read.wait)),
-            Plan::Read(_) | Plan::Status(_) | Plan::Remote { .. } => (false, patience.hold_max),
+            Plan::Read(_) | Plan::Status(_) => (false, patience.hold_max),
+            Plan::Remote(there) if there.changes => (true, patience.write_max),
+            Plan::Remote(there) => (false, patience.of(there.wait)),
             Plan::Write(_) => (true, patience.write_max),
             Plan::Operator(call) => (call.changes(), patience.hold_max),
         };
@@ -182,12 +186,15 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
         Plan::Write(write) => api.node.call(Call::Write(write)).await,
         Plan::Status(call) => {
             let view = api.node.view();
-            Ok(call.response(view.leader_addr.as_deref(), &view.peers))
+            let datacenters = view.places.datacenter_names(&api.context);
+            Ok(call.response(view.leader_addr.as_deref(), &view.peers, &datacenters))
         }
         Plan::Operator(call) => {
             api.node.call(Call::Operator { call, request: request.to_owned() }).await
         }
-        Plan::Remote { .. } => Err(Error::NoPathToDatacenter),
+        Plan::Remote(there) => {
+            api.node.call(Call::Across { request: request.to_owned(), there }).await
+        }
     }
 }
 
@@ -196,24 +203,24 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
     match plan {
         Plan::Answer(response) => Ok(response),
         Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
-        Plan::Pool(PoolCall::Join { address, wan: false }) => {
-            let addrs = join::resolve(&address, api.join_port).await?;
-            api.node.call(Call::Join { area: Area::Lan, addrs }).await
+        Plan::Pool(PoolCall::Join { address, wan }) => {
+            let (area, port) = match wan {
+                false => (Area::Lan, api.join_port),
+                true => (Area::Wan, api.join_port_wan),
+            };
+            let addrs = join::resolve(&address, port).await?;
+            api.node.call(Call::Join { area, addrs }).await
         }
-        Plan::Pool(PoolCall::ForceLeave { node, prune, wan: false }) => {
-            api.node.call(Call::ForceLeave { area: Area::Lan, node, prune }).await
+        Plan::Pool(PoolCall::ForceLeave { node, prune, wan }) => {
+            let area = if wan { Area::Wan } else { Area::Lan };
+            api.node.call(Call::ForceLeave { area, node, prune }).await
         }
         Plan::Pool(PoolCall::Fire(fire)) => api.node.call(Call::Fire(fire)).await,
         Plan::Pool(PoolCall::Keyring(call)) => api.node.call(Call::Keyring(call)).await,
         Plan::Pool(PoolCall::Events(list)) => api.node.call(Call::Events(list)).await,
-        Plan::Pool(PoolCall::Join { .. } | PoolCall::ForceLeave { .. }) => {
-            Err(Error::bad("this agent is in no WAN pool"))
+        Plan::Read(_) | Plan::Write(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote(_) => {
+            unreachable!("a server's business")
         }
-        Plan::Read(_)
-        | Plan::Write(_)
-        | Plan::Status(_)
-        | Plan::Operator(_)
-        | Plan::Remote { .. } => unreachable!("a server's business"),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
+use tribune_core::wire::Lane;
 
 use super::frame;
 use super::pool::{Queued, Report};
@@ -25,6 +26,7 @@ pub(super) struct Conn<N> {
     net: N,
     rpc: Rpc,
     address: Arc<str>,
+    lane: Lane,
     queue: mpsc::Receiver<Queued>,
     reports: mpsc::UnboundedSender<Report>,
     /// What was taken from `queue` and not sent yet.
@@ -48,11 +50,11 @@ impl<N: Net> Conn<N> {
     pub(super) fn new(
         net: N,
         rpc: Rpc,
-        address: Arc<str>,
+        (address, lane): (Arc<str>, Lane),
         (queue, reports): (mpsc::Receiver<Queued>, mpsc::UnboundedSender<Report>),
         rng: Rng,
     ) -> Self {
-        Self { net, rpc, address, queue, reports, waiting: VecDeque::new(), rng }
+        Self { net, rpc, address, lane, queue, reports, waiting: VecDeque::new(), rng }
     }
 
     /// Dial while there is something to say, and say it.
@@ -93,7 +95,7 @@ impl<N: Net> Conn<N> {
     /// Find the peer, connect to it and exchange preambles.
     async fn connect(&self) -> Result<N::Stream, HandshakeError> {
         let mut stream = self.dial().await?;
-        let ours = &self.rpc.0.ours;
+        let ours = self.rpc.0.ours.with_across(self.lane == Lane::Across);
         let exchange = async {
             stream.write_all(&ours.encode()).await?;
             Preamble::read(&mut stream, &mut BytesMut::new()).await

@@ -7,8 +7,8 @@
 //!
 //! Who has something to say dials, and speaks; an answer comes back over the other side's own
 //! connection. So a message may be lost, doubled or late, and nothing here waits for an answer:
-//! whoever needs one has a deadline of its own. A [`Report`] tells it earlier, where that is known. There are two connections to a peer, one for each
-//! [`Lane`](tribune_core::wire::Lane), so that a long answer delays no heartbeat.
+//! whoever needs one has a deadline of its own. A [`Report`] tells it earlier, where that is known. There are up to three connections to a peer, one for
+//! each [`Lane`](tribune_core::wire::Lane), so that a long answer delays no heartbeat.
 //!
 //! # The format
 //!
@@ -28,10 +28,13 @@
 //!   1, 2  the oldest and the newest version of this protocol that its sender speaks
 //!   3     who sends it, 128 bits
 //!   4     the datacenter
+//!   5     whether this connection is for what servers of different datacenters say to each other
 //! ```
 //!
 //! Both sides go on with the lower of the two newest versions. If one of them does not speak it, or
-//! the datacenters differ, both close and say so in their logs; so it is if the magic is wrong.
+//! the datacenters differ, both close and say so in their logs; so it is if the magic is wrong. The
+//! datacenters may differ on a connection of which both say that they may; but it carries nothing that
+//! is a datacenter's own business, and what does come there is dropped.
 //!
 //! A pulse says that bytes arrived since the last one; there are at most four in a second. A dialer
 //! that has written and feels none for [`Limits::silence_max`] gives the connection up and dials
@@ -164,6 +167,8 @@ pub struct Counts {
     pub dropped_long: Count,
     /// Payloads that came in and were no message this release knows.
     pub unknown: Count,
+    /// Messages dropped because they came by a connection that is not for them.
+    pub misplaced: Count,
     /// Connections that did not come about, because the two sides do not fit each other.
     pub unfit: Count,
     /// Connections closed because there were too many.

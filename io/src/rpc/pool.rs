@@ -102,10 +102,10 @@ impl<N: Net> Pool<N> {
         self.queues.retain(|_, it| !it.messages.is_closed());
 
         let (messages, queue) = mpsc::channel(self.rpc.0.limits.queue_len_max);
-        let address = Arc::clone(&lane.0);
-        let rng = Rng::stream(self.seed, &format!("{address} {:?}", lane.1));
+        let rng = Rng::stream(self.seed, &format!("{} {:?}", lane.0, lane.1));
         let reports = self.reports.clone();
-        let conn = Conn::new(self.net.clone(), self.rpc.clone(), address, (queue, reports), rng);
+        let conn =
+            Conn::new(self.net.clone(), self.rpc.clone(), lane.clone(), (queue, reports), rng);
         self.conns.spawn(conn.run());
         self.queues.insert(lane, Queue { messages, bytes: Arc::default() });
     }

@@ -20,6 +20,9 @@ pub struct Preamble {
     pub server: ServerId,
     /// Its datacenter.
     pub datacenter: String,
+    /// Whether this connection carries what servers of different datacenters say to each other, and
+    /// nothing else.
+    pub across: bool,
 }
 
 /// Why two servers have nothing to say to each other. An operator has to change something.
@@ -81,7 +84,14 @@ pub enum HandshakeError {
 impl Preamble {
     /// This release's, for a server.
     pub fn new(server: ServerId, datacenter: &str) -> Self {
-        Self { oldest: OLDEST, newest: NEWEST, server, datacenter: datacenter.to_owned() }
+        let datacenter = datacenter.to_owned();
+        Self { oldest: OLDEST, newest: NEWEST, server, datacenter, across: false }
+    }
+
+    /// The same, for a connection of the other kind, if it is `across`.
+    #[must_use]
+    pub fn with_across(&self, across: bool) -> Self {
+        Self { across, ..self.clone() }
     }
 
     /// Its bytes.
@@ -91,6 +101,7 @@ impl Preamble {
         writer.u64(2, self.newest);
         writer.u128(3, self.server.0);
         writer.str(4, &self.datacenter);
+        writer.bool(5, self.across);
         let mut out = BytesMut::from(&MAGIC[..]);
         frame::put(&writer.finish(), &mut out);
         out
@@ -147,7 +158,8 @@ impl Preamble {
         if self.server == theirs.server {
             return Err(Unfit::Oneself);
         }
-        if self.datacenter != theirs.datacenter {
+        let meant = self.across && theirs.across;
+        if self.datacenter != theirs.datacenter && !meant {
             let (ours, theirs) = (self.datacenter.clone(), theirs.datacenter.clone());
             return Err(Unfit::Datacenter { ours, theirs });
         }
@@ -161,18 +173,19 @@ impl Preamble {
 
     fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
         let (mut oldest, mut newest, mut server) = (0, 0, None);
-        let mut datacenter = String::new();
+        let (mut datacenter, mut across) = (String::new(), false);
         while let Some(field) = reader.field()? {
             match field.tag {
                 1 => oldest = field.u64()?,
                 2 => newest = field.u64()?,
                 3 => server = Some(ServerId(field.u128()?)),
                 4 => field.str()?.clone_into(&mut datacenter),
+                5 => across = field.bool()?,
                 _ => {}
             }
         }
         let server = server.ok_or(DecodeError::Missing { tag: 3 })?;
-        Ok(Self { oldest, newest, server, datacenter })
+        Ok(Self { oldest, newest, server, datacenter, across })
     }
 }
 
@@ -230,6 +243,10 @@ mod tests {
         let unfit = |theirs| Err(Unfit::Version { ours: (2, 4), theirs });
         let elsewhere = Preamble { datacenter: "dc2".into(), ..theirs(2, 4) };
         let datacenter = Unfit::Datacenter { ours: "dc1".into(), theirs: "dc2".into() };
+        let meant = elsewhere.with_across(true);
+        assert_eq!(ours.with_across(true).agree(&meant), Ok(4), "they know that they are not one");
+        assert_eq!(ours.agree(&meant), Err(datacenter.clone()));
+        assert_eq!(ours.with_across(true).agree(&elsewhere), Err(datacenter.clone()));
         let cases = [
             ("the same", theirs(2, 4), Ok(4)),
             ("an older one", theirs(1, 3), Ok(3)),

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use tribune_base::id::ServerId;
 use tribune_base::time::Duration;
 use tribune_core::Wire;
+use tribune_core::wire::Lane;
 use tribune_raft::{Message, Payload};
 
 use super::frame::{self, FrameError};
@@ -121,14 +122,14 @@ impl Server {
         let limits = self.rpc.0.limits;
         let mut buffer = BytesMut::with_capacity(READ_LEN);
         let greeted = timeout(limits.handshake_max, self.greet(&mut stream, &mut buffer)).await;
-        let from = greeted.map_err(|_| Ended::Idle)??;
+        let peer = greeted.map_err(|_| Ended::Idle)??;
         // When the dialer is to feel that its bytes arrive, if any have.
         let (mut due, mut rested) = (None, Instant::now());
         loop {
-            let messages = self.decode(&mut buffer, from)?;
+            let messages = self.decode(&mut buffer, &peer)?;
             if !messages.is_empty() {
                 due = due.or(Some(rested));
-                let heard = Heard { from, messages };
+                let heard = Heard { from: peer.server, messages };
                 self.heard.send(heard).await.map_err(|_| Ended::Deaf)?;
             }
             let now = Instant::now();
@@ -153,19 +154,24 @@ impl Server {
         &self,
         stream: &mut S,
         buffer: &mut BytesMut,
-    ) -> Result<ServerId, HandshakeError> {
-        let ours = &self.rpc.0.ours;
+    ) -> Result<Preamble, HandshakeError> {
         let theirs = Preamble::read(stream, buffer).await?;
+        let ours = self.rpc.0.ours.with_across(theirs.across);
         stream.write_all(&ours.encode()).await?;
         ours.agree(&theirs)?;
-        Ok(theirs.server)
+        Ok(theirs)
     }
 
     /// Take every whole frame out of `buffer`.
-    fn decode(&self, buffer: &mut BytesMut, from: ServerId) -> Result<Vec<Wire>, FrameError> {
+    fn decode(&self, buffer: &mut BytesMut, peer: &Preamble) -> Result<Vec<Wire>, FrameError> {
+        let from = peer.server;
         let mut messages = Vec::new();
         while let Some(payload) = frame::take(buffer, self.rpc.0.limits.frame_len_max)? {
             match Wire::decode(payload) {
+                // A datacenter's own business is none of another's.
+                Ok(message) if peer.across != (message.lane() == Lane::Across) => {
+                    self.rpc.counts().misplaced.add(1);
+                }
                 Ok(mut message) => {
                     detach(&mut message);
                     messages.push(message);

@@ -301,6 +301,36 @@ async fn servers_of_two_datacenters_do_not_talk() {
     assert!(there.heard.try_recv().is_err());
 }
 
+/// Servers of two datacenters have a connection for what they have to say to each other. What is a
+/// datacenter's own business is not heard there, whoever says it.
+#[tokio::test]
+async fn what_is_for_another_datacenter_gets_across_and_nothing_else() {
+    let mut there = Listening::start(Limits::default()).await;
+    let rpc = Rpc::new(Preamble::new(ServerId(1), "dc2"), hasty());
+    let (lost, _) = mpsc::unbounded_channel();
+    let mut pool = Pool::new(TokioNet, rpc.clone(), 7, lost);
+    let retract = Wire::Retract { serial: 5 };
+    pool.send(&there.address(), &retract);
+    assert_eq!(there.hear(1).await.as_slice(), std::slice::from_ref(&retract));
+
+    let mut bytes = Preamble::new(ServerId(1), "dc2").with_across(true).encode();
+    for message in [urgent(1, 10), retract.clone()] {
+        frame::put(&message.encode(), &mut bytes);
+    }
+    let _stream = dial(there.addr, &bytes).await;
+    assert_eq!(there.hear(1).await.as_slice(), std::slice::from_ref(&retract));
+    assert_eq!(there.rpc.counts().misplaced.get(), 1);
+
+    // Nor the other way round.
+    let mut bytes = Preamble::new(ServerId(1), "dc1").encode();
+    for message in [retract, urgent(1, 10)] {
+        frame::put(&message.encode(), &mut bytes);
+    }
+    let _stream = dial(there.addr, &bytes).await;
+    assert_eq!(there.hear(1).await, [urgent(1, 10)]);
+    assert_eq!(there.rpc.counts().misplaced.get(), 2);
+}
+
 #[tokio::test]
 async fn whoever_speaks_something_else_is_cut_off() {
     let there = Listening::start(Limits::default()).await;

@@ -51,6 +51,7 @@ impl Edge {
             connections_per_client_max: config.limits.http_max_conns_per_client,
             forwards: (!config.server).then(|| settings::patience(config)),
             join_port: config.ports.serf_lan,
+            join_port_wan: config.ports.serf_wan.unwrap_or(WAN_PORT),
             date: true,
         });
         let mut http = JoinSet::new();
@@ -229,6 +230,9 @@ impl Source for Moment {
         clock::wall().0 / 1_000
     }
 }
+
+/// Where others are where all datacenters meet, as far as this agent knows that has no place there.
+const WAN_PORT: u16 = 8_302;
 
 /// Whether DNS may answer from `view`.
 fn fresh(view: &View, now: Instant, allow_stale: bool) -> bool {

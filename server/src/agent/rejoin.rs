@@ -19,51 +19,71 @@ use tribune_io::storage;
 use super::read_optional;
 use crate::config::Config;
 
-/// Where members are remembered, if they are.
-pub(super) fn file(config: &Config) -> Option<PathBuf> {
-    config.data_dir.as_ref().filter(|_| !config.dev).map(|it| it.join(FILE))
+/// The members of a pool that are remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    area: Area,
+    file: PathBuf,
+    /// What this agent is called there.
+    own: String,
 }
 
-/// Join whoever is remembered. That nobody is there any more is no error.
-pub(super) async fn at_start(file: &Path, node: &NodeHandle) {
-    let known = read_optional(file).ok().flatten().unwrap_or_default();
-    let addrs: Vec<SocketAddr> = known.lines().filter_map(|it| it.parse().ok()).collect();
-    if addrs.is_empty() {
-        return;
+impl Known {
+    /// Those of a pool, if they are remembered.
+    pub(super) fn new(config: &Config, area: Area) -> Option<Self> {
+        let dir = config.data_dir.as_ref().filter(|_| !config.dev)?;
+        let name = &config.node_name;
+        let (file, own) = match area {
+            Area::Lan => (LAN, name.clone()),
+            Area::Wan => (WAN, format!("{name}.{}", config.datacenter)),
+        };
+        Some(Self { area, file: dir.join(file), own })
     }
-    let count = addrs.len();
-    match node.call(Call::Join { area: Area::Lan, addrs }).await {
-        Ok(response) if response.status == 200 => info!("back in the pool"),
-        Ok(_) | Err(_) => warn!(members = count, "none of the members that were known is there"),
-    }
-}
 
-/// Remember the members, for as long as the future is polled.
-pub(super) async fn remember(file: PathBuf, own: String, node: NodeHandle) {
-    let mut written = String::new();
-    loop {
-        sleep(INTERVAL).await;
-        let asked = AgentCall::Members { wan: false, filter: None, pretty: false };
-        let Ok(response) = node.call(Call::Agent(asked)).await else { return };
-        let known = addresses(&response.body, &own);
-        // Who knows nobody may be cut off: what it knew before is better.
-        if known.is_empty() || known == written {
-            continue;
+    /// Join whoever is remembered. That nobody is there any more is no error.
+    pub(super) async fn rejoin(&self, node: &NodeHandle) {
+        let known = read_optional(&self.file).ok().flatten().unwrap_or_default();
+        let addrs: Vec<SocketAddr> = known.lines().filter_map(|it| it.parse().ok()).collect();
+        if addrs.is_empty() {
+            return;
         }
-        let (path, text) = (file.clone(), known.clone());
-        let saved = tokio::task::spawn_blocking(move || write(&path, &text)).await;
-        match saved {
-            Ok(Ok(())) => written = known,
-            Ok(Err(error)) => warn!(%error, "the members could not be remembered"),
-            Err(_) => return,
+        let (area, pool, count) = (self.area, self.area.name(), addrs.len());
+        match node.call(Call::Join { area, addrs }).await {
+            Ok(response) if response.status == 200 => info!(pool, "back in the pool"),
+            Ok(_) | Err(_) => {
+                warn!(pool, members = count, "none of the members that were known is there");
+            }
         }
     }
-}
 
-/// Forget them: this agent has left.
-pub(super) fn forget(file: &Path) {
-    if let Err(error) = storage::remove(file) {
-        warn!(%error, "the members could not be forgotten: this agent will join them again");
+    /// Remember the members, for as long as the future is polled.
+    pub(super) async fn remember(self, node: NodeHandle) {
+        let Self { area, file, own } = self;
+        let mut written = String::new();
+        loop {
+            sleep(INTERVAL).await;
+            let asked = AgentCall::Members { wan: area == Area::Wan, filter: None, pretty: false };
+            let Ok(response) = node.call(Call::Agent(asked)).await else { return };
+            let known = addresses(&response.body, &own);
+            // Who knows nobody may be cut off: what it knew before is better.
+            if known.is_empty() || known == written {
+                continue;
+            }
+            let (path, text) = (file.clone(), known.clone());
+            let saved = tokio::task::spawn_blocking(move || write(&path, &text)).await;
+            match saved {
+                Ok(Ok(())) => written = known,
+                Ok(Err(error)) => warn!(%error, "the members could not be remembered"),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Forget them: this agent has left.
+    pub(super) fn forget(&self) {
+        if let Err(error) = storage::remove(&self.file) {
+            warn!(%error, "the members could not be forgotten: this agent will join them again");
+        }
     }
 }
 
@@ -90,7 +110,8 @@ fn addresses(members: &[u8], own: &str) -> String {
 }
 
 /// In the data directory.
-const FILE: &str = "serf/local.snapshot";
+const LAN: &str = "serf/local.snapshot";
+const WAN: &str = "serf/remote.snapshot";
 
 /// How often it is looked whether there are others to remember.
 const INTERVAL: Duration = Duration::from_secs(5);

@@ -11,11 +11,12 @@ use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
 use tribune_core::Encryption;
+use tribune_core::config::Wan;
 use tribune_io::http::Patience;
 use tribune_io::rpc::Limits;
 use tribune_state::Autopilot;
 
-use crate::config::{Config, ScriptChecks};
+use crate::config::{Config, Gossip, ScriptChecks};
 
 /// The release.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -25,7 +26,8 @@ pub(super) fn node(
     config: &Config,
     context: Arc<Context>,
     id: NodeId,
-    (encryption, started): (Encryption, WallTime),
+    encryption: (Encryption, Encryption),
+    started: WallTime,
 ) -> tribune_core::Config {
     tribune_core::Config {
         id,
@@ -33,7 +35,7 @@ pub(super) fn node(
         address: config.advertise_addr.to_string(),
         server_port: config.ports.server,
         serf_lan_port: config.ports.serf_lan,
-        serf_wan_port: config.ports.serf_wan.unwrap_or_default(),
+        wan: wan(config, encryption.1),
         datacenter: config.datacenter.clone(),
         context,
         version: VERSION.to_owned(),
@@ -44,7 +46,7 @@ pub(super) fn node(
         join: join(config),
         autopilot: autopilot(config),
         gossip: gossip(config),
-        encryption,
+        encryption: encryption.0,
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
@@ -87,7 +89,23 @@ fn gossip(config: &Config) -> tribune_gossip::Config {
     } else {
         tribune_gossip::Config::lan(config.datacenter.as_str())
     };
-    let wanted = &config.gossip_lan;
+    paced(defaults, &config.gossip_lan, config.join.reconnect_timeout)
+}
+
+/// This server's part in the pool of all datacenters' servers.
+fn wan(config: &Config, encryption: Encryption) -> Option<Wan> {
+    let port = config.ports.serf_wan.filter(|_| config.server)?;
+    let defaults = tribune_gossip::Config::wan();
+    let gossip = paced(defaults, &config.gossip_wan, config.join.reconnect_timeout_wan);
+    Some(Wan { address: config.advertise_addr_wan, port, gossip, encryption })
+}
+
+/// How a pool gossips, as far as the configuration says something about it.
+fn paced(
+    defaults: tribune_gossip::Config,
+    wanted: &Gossip,
+    reconnect_timeout: Option<Duration>,
+) -> tribune_gossip::Config {
     tribune_gossip::Config {
         gossip_interval: wanted.gossip_interval.unwrap_or(defaults.gossip_interval),
         gossip_nodes: wanted.gossip_nodes.map_or(defaults.gossip_nodes, |it| it as usize),
@@ -95,7 +113,7 @@ fn gossip(config: &Config) -> tribune_gossip::Config {
         probe_timeout: wanted.probe_timeout.unwrap_or(defaults.probe_timeout),
         retransmit_mult: wanted.retransmit_mult.unwrap_or(defaults.retransmit_mult),
         suspicion_mult: wanted.suspicion_mult.unwrap_or(defaults.suspicion_mult),
-        reconnect_timeout: config.join.reconnect_timeout.unwrap_or(defaults.reconnect_timeout),
+        reconnect_timeout: reconnect_timeout.unwrap_or(defaults.reconnect_timeout),
         packet_overhead: tribune_io::gossip::OVERHEAD,
         ..defaults
     }
@@ -110,12 +128,14 @@ pub(super) fn rpc(config: &Config) -> Limits {
     }
 }
 
-/// Where other servers connect, and which key decides: their own port, and the LAN pool's, because
-/// that is the one `retry_join` names.
+/// Where other servers connect, and which key decides: their own port, and those of the pools, because
+/// those are the ones that `retry_join` and `retry_join_wan` name.
 pub(super) fn rpc_listen(config: &Config) -> Vec<(SocketAddr, &'static str)> {
+    let wan = gossip_listen_wan(config).map(|it| (it, "ports.serf_wan"));
     let server = (SocketAddr::new(config.bind_addr, config.ports.server), "ports.server");
     let pool = (gossip_listen(config), "ports.serf_lan");
-    if config.server { vec![server, pool] } else { vec![pool] }
+    let server = config.server.then_some(server);
+    server.into_iter().chain([pool]).chain(wan).collect()
 }
 
 /// How long servers may take to answer what this client agent asks them: they hold what they cannot
@@ -128,6 +148,12 @@ pub(super) fn patience(config: &Config) -> Patience {
 /// Where the pool's packets come in.
 pub(super) fn gossip_listen(config: &Config) -> SocketAddr {
     SocketAddr::new(config.serf_lan_addr, config.ports.serf_lan)
+}
+
+/// Where the packets of the pool of all datacenters come in, if this agent is in it.
+pub(super) fn gossip_listen_wan(config: &Config) -> Option<SocketAddr> {
+    let port = config.ports.serf_wan.filter(|_| config.server)?;
+    Some(SocketAddr::new(config.serf_wan_addr, port))
 }
 
 /// Where other servers may be found. Addresses without a port are those of the LAN pool, where

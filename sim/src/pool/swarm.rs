@@ -80,7 +80,8 @@ impl World {
             self.network.add(config.clone(), identity(number), roster);
         }
         if self.below(2) == 0 {
-            let wan = Config { reconnect_interval: config.reconnect_interval, ..Config::wan() };
+            let reconnect_interval = config.reconnect_interval;
+            let wan = Config { reconnect_interval, servers_only: false, ..Config::wan() };
             let count = self.count;
             let identity = |number: usize| {
                 let mut it = identity(number);

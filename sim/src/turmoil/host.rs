@@ -91,6 +91,7 @@ impl Host {
             ],
             gossip: self.net.bind(everywhere(GOSSIP_PORT)).await?,
             guard: Guard::default(),
+            wan: None,
             seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
@@ -105,6 +106,7 @@ impl Host {
             connections_per_client_max: 0,
             forwards: None,
             join_port: GOSSIP_PORT,
+            join_port_wan: 8_302,
             date: false,
         });
         let listener = self.net.listen(everywhere(HTTP_PORT)).await?;
@@ -139,7 +141,7 @@ impl Host {
             server_port: RPC_PORT,
             serf_lan_port: GOSSIP_PORT,
             encryption: tribune_core::Encryption::Off,
-            serf_wan_port: 8_302,
+            wan: None,
             datacenter: "dc1".into(),
             version: "0.0.0".into(),
             revision: String::new(),

@@ -100,7 +100,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         encryption: tribune_core::Encryption::Off,
         server_port: PORT,
         serf_lan_port: 8_301,
-        serf_wan_port: 8_302,
+        wan: None,
         datacenter: "dc1".into(),
         context: Arc::new(Context::new("dc1", name)),
         autopilot: tribune_state::Autopilot::default(),

@@ -187,7 +187,7 @@ impl World {
             | Plan::Pool(_)
             | Plan::Status(_)
             | Plan::Operator(_)
-            | Plan::Remote { .. } => {
+            | Plan::Remote(_) => {
                 unreachable!("no client asks for such a thing")
             }
         };

@@ -68,11 +68,13 @@ impl Server {
                 response
             }
             Plan::Status(call) => {
-                call.response(Some("127.0.0.1:8300"), &["127.0.0.1:8300".to_owned()])
+                let datacenters = self.places.datacenter_names(&self.context);
+                let peers = ["127.0.0.1:8300".to_owned()];
+                call.response(Some("127.0.0.1:8300"), &peers, &datacenters)
             }
             Plan::Operator(call) => operate(&call),
             Plan::Pool(call) => self.tell(call),
-            Plan::Remote { datacenter } => Response::text(599, format!("to {datacenter}")),
+            Plan::Remote(there) => Response::text(599, format!("to {}", there.datacenter)),
         }
     }
 
@@ -142,7 +144,8 @@ fn places() -> Places {
         place.coordinate.vec[0] = number as f64 / 10.0;
         (name.into(), place)
     };
-    Places(["n1", "m3", "m1", "stranger"].into_iter().enumerate().map(place).collect())
+    let nodes = ["n1", "m3", "m1", "stranger"].into_iter().enumerate().map(place).collect();
+    Places { nodes, datacenters: Vec::new() }
 }
 
 /// A leader and two servers that it has seen in better days.

@@ -48,6 +48,8 @@ pub struct Config {
     pub autopilot: Autopilot,
     /// Who is there, and who is not.
     pub gossip: tribune_gossip::Config,
+    /// Whether strangers can read what the pool says.
+    pub encryption: Encryption,
     /// Consensus.
     pub raft: tribune_raft::Config,
     /// Local services and checks.
@@ -67,6 +69,18 @@ pub struct Config {
     pub started: WallTime,
 }
 
+/// Whether strangers can read what a pool says, as far as this agent is concerned.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Encryption {
+    /// Everything, and there are no keys.
+    #[default]
+    Off,
+    /// What leaves this agent: the pool is being encrypted, one member at a time.
+    Incoming,
+    /// Nothing.
+    On,
+}
+
 /// A server's part in the pool of all datacenters' servers.
 #[derive(Clone, Debug)]
 pub struct Wan {
@@ -76,6 +90,8 @@ pub struct Wan {
     pub port: u16,
     /// Who is there, and who is not.
     pub gossip: tribune_gossip::Config,
+    /// Whether strangers can read what the pool says.
+    pub encryption: Encryption,
 }
 
 impl Config {

@@ -12,6 +12,7 @@ use tribune_api::agent::{Member as Shown, MemberStatus};
 use tribune_api::coordinate::{DatacenterPlaces, Place, Places};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
+use tribune_api::keyring::{KeyringCall, KeysOrWhy, PoolKeys};
 use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{NodeId, ServerId};
 use tribune_base::time::{Duration, Instant};
@@ -21,8 +22,9 @@ use tribune_gossip::{
 };
 
 use crate::area::Area;
-use crate::config::Config;
+use crate::config::{Config, Encryption};
 use crate::event::Event;
+use crate::keys::{Keys, Outcome};
 use crate::output::Output;
 use crate::request::RequestId;
 use crate::wire::Wire;
@@ -38,6 +40,8 @@ pub(crate) struct Gossip {
     exchanges: BTreeMap<ExchangeId, Instant>,
     /// Clients that have asked to join, and are not answered yet.
     joins: Vec<Join>,
+    keys: Keys,
+    encryption: Encryption,
     /// Where every other member is that is alive, by id.
     located: BTreeMap<ServerId, Arc<str>>,
     /// Where agents are that have said so themselves, before the pool did.
@@ -59,6 +63,8 @@ pub(crate) enum News {
     Fired(UserEvent),
     /// Everything is tried that a client wanted to be joined.
     Joined(RequestId, Response),
+    /// What has become of an order about keys.
+    Keys(Outcome),
     /// This agent has left, and others know.
     Left,
 }
@@ -83,7 +89,8 @@ impl Gossip {
     ) -> Self {
         let own = SocketAddr::new(config.ip(), config.serf_lan_port);
         let who = (config.name.as_str(), config.id, tags);
-        Self::new(Area::Lan, config.gossip.clone(), who, own, (seed, now))
+        let settings = (config.gossip.clone(), config.encryption);
+        Self::new(Area::Lan, settings, who, own, (seed, now))
     }
 
     /// In the pool of all datacenters' servers, if this is one of them.
@@ -92,12 +99,13 @@ impl Gossip {
         let own = SocketAddr::new(wan.address, wan.port);
         let (name, tags) = (config.wan_name(&config.name), config.server_tags());
         let who = (name.as_str(), config.id, &tags);
-        Some(Self::new(Area::Wan, wan.gossip.clone(), who, own, (seed, now)))
+        let settings = (wan.gossip.clone(), wan.encryption);
+        Some(Self::new(Area::Wan, settings, who, own, (seed, now)))
     }
 
     fn new(
         area: Area,
-        config: tribune_gossip::Config,
+        (config, encryption): (tribune_gossip::Config, Encryption),
         (name, id, tags): (&str, NodeId, &BTreeMap<String, String>),
         own: SocketAddr,
         (seed, now): (u64, Instant),
@@ -113,6 +121,8 @@ impl Gossip {
             own,
             exchanges: BTreeMap::new(),
             joins: Vec::new(),
+            keys: Keys::default(),
+            encryption,
             located: BTreeMap::new(),
             callers: BTreeMap::new(),
             places: Arc::default(),
@@ -261,6 +271,30 @@ impl Gossip {
         }
     }
 
+    /// Have everybody do something with their keys. [`News::Keys`] follows.
+    pub(crate) fn order_keys(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        call: &KeyringCall,
+        datacenter: &str,
+    ) {
+        let (nobody, order) = (self.no_keys(datacenter), (id, call));
+        let known = self.keys.give(now, &mut self.pool, nobody, order, self.encryption);
+        self.news.extend(known.map(News::Keys));
+    }
+
+    /// What is known of this pool's keys before anybody has answered.
+    pub(crate) fn no_keys(&self, datacenter: &str) -> PoolKeys {
+        let wan = self.area == Area::Wan;
+        PoolKeys { wan, datacenter: datacenter.to_owned(), ..PoolKeys::default() }
+    }
+
+    /// The shell has done what somebody has ordered, or has not.
+    pub(crate) fn keys_done(&mut self, now: Instant, order: u64, outcome: KeysOrWhy) {
+        self.keys.done(now, &mut self.pool, order, outcome, self.encryption);
+    }
+
     /// Perform what the pool wants, up to the next thing that its owner has to know.
     pub(crate) fn poll(&mut self, now: Instant, outputs: &mut VecDeque<Output>) -> Option<News> {
         loop {
@@ -292,7 +326,14 @@ impl Gossip {
                     outputs.push_back(Output::Event(Event::Refused { name, other, reason }));
                 }
                 Said::Left => return Some(News::Left),
-                Said::Query(_) | Said::Answer { .. } | Said::QueryEnded { .. } => {}
+                Said::Query(query) => outputs.extend(self.keys.asked(now, self.area, query)),
+                Said::Answer { query, from, payload } => {
+                    let outcome = self.keys.answered(query, &from, payload);
+                    self.news.extend(outcome.map(News::Keys));
+                }
+                Said::QueryEnded { query } => {
+                    self.news.extend(self.keys.ended(query).map(News::Keys));
+                }
             }
         }
     }

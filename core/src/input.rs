@@ -8,6 +8,7 @@ use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::agent::AgentCall;
 use tribune_api::event::{EventList, Fire};
 use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::keyring::{KeyringCall, KeysOrWhy};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Remote, Write};
 use tribune_base::id::{Index, LogId, ServerId};
@@ -61,6 +62,15 @@ pub enum Input {
         from: SocketAddr,
         /// What.
         packet: Bytes,
+    },
+    /// [`Output::Keys`](crate::Output::Keys) has been carried out, or has not.
+    KeysDone {
+        /// In which pool.
+        area: Area,
+        /// Which order it was.
+        order: u64,
+        /// The keys there are, if they were asked for, the primary one first. Why not, otherwise.
+        outcome: KeysOrWhy,
     },
     /// A question of this node's has not left it: nobody listens where it was to go.
     Undelivered(Inquiry),
@@ -157,6 +167,8 @@ pub enum Call {
     Fire(Fire),
     /// See what happened, or wait until something does.
     Events(EventList),
+    /// What the members of the pools have for keys, or what they do with one.
+    Keyring(KeyringCall),
     /// Something that a client agent asks a server.
     Forward {
         /// As it came.

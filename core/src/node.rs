@@ -29,6 +29,7 @@ use crate::fired::{self, Fired};
 use crate::forward::Forwards;
 use crate::gossip::{self, Gossip, News};
 use crate::input::{Call, Input};
+use crate::keys::KeyringRequests;
 use crate::leader::Reign;
 use crate::leave::Leave;
 use crate::output::Output;
@@ -55,6 +56,7 @@ pub struct Node {
     pub(crate) router: Router,
     pub(crate) across: Across,
     pub(crate) fired: Fired,
+    pub(crate) keyrings: KeyringRequests,
     pub(crate) roster: Roster,
     pub(crate) forwards: Forwards,
     /// Set, while this server may not take part in consensus.
@@ -129,6 +131,7 @@ impl Node {
             router: Router::default(),
             across: Across::new(afar.draw() >> 1),
             fired: Fired::default(),
+            keyrings: KeyringRequests::default(),
             roster: Roster::new(&config.join, host_port(&config.address, config.server_port), now),
             forwards: Forwards::new(rng.draw() >> 1),
             newcomer,
@@ -173,6 +176,14 @@ impl Node {
             Input::Packet { area: Area::Wan, from, packet } => {
                 if let Some(wan) = &mut self.wan {
                     wan.heard(now, from, packet);
+                }
+            }
+            Input::KeysDone { area: Area::Lan, order, outcome } => {
+                self.gossip.keys_done(now, order, outcome);
+            }
+            Input::KeysDone { area: Area::Wan, order, outcome } => {
+                if let Some(wan) = &mut self.wan {
+                    wan.keys_done(now, order, outcome);
                 }
             }
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
@@ -410,6 +421,7 @@ impl Node {
                 let woken = self.fired.hear(&event, &self.config.name, &self.local);
                 self.reply_all(woken);
             }
+            News::Keys(outcome) => self.keys_done(outcome),
             News::Left => self.left_pool(Area::Lan),
         }
     }
@@ -463,7 +475,7 @@ impl Node {
 
     fn request(&mut self, id: RequestId, call: Call) {
         let now = self.now;
-        if self.config.requests_max <= self.ledger.len() + self.fired.len() {
+        if self.config.requests_max <= self.ledger.len() + self.fired.len() + self.keyrings.len() {
             return self.reply(id, Error::Overloaded.into());
         }
         match call {
@@ -483,6 +495,7 @@ impl Node {
                 let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
                 self.reply(id, response);
             }
+            Call::Keyring(call) => self.order_keys(id, call),
             Call::Events(list) => {
                 if let Some(response) = self.fired.ask(self.now, id, list, &mut self.rng) {
                     self.reply(id, response);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckSpec, RunId};
 use tribune_api::http::Response;
+use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::{Consistency, Query};
 use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
@@ -41,6 +42,15 @@ pub enum Output {
         to: SocketAddr,
         /// What.
         bytes: Bytes,
+    },
+    /// Do something with the keys of a pool, then say [`KeysDone`](crate::Input::KeysDone).
+    Keys {
+        /// Of which.
+        area: Area,
+        /// To be returned.
+        order: u64,
+        /// What to do.
+        what: KeyOrder,
     },
     /// Read a piece of a durable snapshot, then say [`SnapshotRead`](crate::Input::SnapshotRead).
     ReadSnapshot {

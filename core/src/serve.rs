@@ -187,6 +187,7 @@ impl Node {
     /// The client is gone.
     pub(crate) fn cancel(&mut self, id: RequestId) {
         self.fired.cancel(id);
+        self.keyrings.cancel(id);
         self.retract(id);
         if let Some(Pending::Change(_)) = self.ledger.take(id) {
             self.watches.cancel(WatchId(id.0));

@@ -26,6 +26,7 @@ impl Node {
             News::Joined(id, response) => self.reply(id, response),
             // Nobody fires any there.
             News::Fired(_) => {}
+            News::Keys(outcome) => self.keys_done(outcome),
             News::Left => self.left_pool(Area::Wan),
         }
     }

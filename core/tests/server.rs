@@ -49,6 +49,7 @@ impl Server {
             join: Vec::new(),
             autopilot: tribune_state::Autopilot::default(),
             gossip: tribune_gossip::Config::lan("dc1"),
+            encryption: tribune_core::Encryption::Off,
             raft: tribune_raft::Config::lan(1),
             agent: tribune_agent::Config::new("n1", id, "127.0.0.1"),
             hold_max: Duration::from_secs(7),
@@ -106,6 +107,7 @@ impl Server {
                 }
                 Output::Save { .. }
                 | Output::Packet { .. }
+                | Output::Keys { .. }
                 | Output::Resolve { .. }
                 | Output::Send { .. }
                 | Output::SaveSnapshot { .. }

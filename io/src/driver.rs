@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tracing::error;
 use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
+use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::Context;
 use tribune_api::prepared::Asker;
 use tribune_base::id::LogId;
@@ -362,6 +363,24 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         Some(message)
     }
 
+    /// Carry out an order about the keys, which may have to wait for the disk.
+    fn change_keys(&self, area: Area, order: u64, what: KeyOrder) {
+        let guard = match area {
+            Area::Lan => self.guard.clone(),
+            Area::Wan => self.wan.as_ref().map(|it| it.1.clone()).unwrap_or_default(),
+        };
+        let (on_disk, messages) = (guard.is_on_disk(), self.messages());
+        let done = move || {
+            let outcome = guard.carry_out(&what);
+            _ = messages.send(ToNode::Report(Input::KeysDone { area, order, outcome }));
+        };
+        if on_disk {
+            self.edge.spawn_blocking(done);
+        } else {
+            done();
+        }
+    }
+
     fn on_packet(&mut self, Packet { area, from, bytes: packet }: Packet) {
         let input = Input::Packet { area, from, packet };
         self.node.handle(self.clock.now(), input);
@@ -435,6 +454,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
                     wan.send(to, bytes);
                 }
             }
+            Output::Keys { area, order, what } => self.change_keys(area, order, what),
             Output::ReadSnapshot { to, last, offset, len } => {
                 self.snapshots.add(Chore::Read { to, last, offset, len });
             }

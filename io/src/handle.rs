@@ -85,6 +85,7 @@ impl NodeHandle {
             | Call::ForceLeave { .. }
             | Call::Fire(_)
             | Call::Events(_)
+            | Call::Keyring(_)
             | Call::Forward { .. }
             | Call::Across { .. } => Error::ShuttingDown,
         };

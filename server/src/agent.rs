@@ -131,7 +131,11 @@ fn run_node<W: Wal + 'static, S: Storage>(
 ) -> Result<(), Failed> {
     let seed = entropy::draw().map_err(|it| Failed::new("no entropy", it))? as u64;
     let context = Arc::new(settings::context(&config));
-    let settings = settings::node(&config, Arc::clone(&context), found.node_id, clock::wall());
+    let (lan, wan) = (guard(&config, Area::Lan)?, guard(&config, Area::Wan)?);
+    let encryption = (lan.encryption(), wan.encryption());
+    let context_of_node = Arc::clone(&context);
+    let settings =
+        settings::node(&config, context_of_node, found.node_id, encryption, clock::wall());
     info!(
         node = config.node_name,
         id = %found.node_id,
@@ -143,7 +147,6 @@ fn run_node<W: Wal + 'static, S: Storage>(
     let (wal, wal_events) = (found.wal, found.wal_events);
     let rpc = Rpc::new(ours, settings::rpc(&config));
     let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
-    let (lan, wan) = (guard(&config, Area::Lan)?, guard(&config, Area::Wan)?);
     let resolve = Arc::new(edge::Resolver::new(&config, seed));
     // Sockets belong to the runtime they are made in, which is the node's.
     let parts = move |Sockets { listeners, gossip, gossip_wan }| Parts {
@@ -202,7 +205,7 @@ fn guard(config: &Config, area: Area) -> Result<Guard, Failed> {
     let strictness =
         Strictness { incoming: wanted.verify_incoming, outgoing: wanted.verify_outgoing };
     info!(pool = area.name(), keys = keyring.keys().len(), "Gossip is encrypted");
-    Ok(Guard::new(keyring, pool, strictness, entropy))
+    Ok(Guard::new(keyring, path, pool, strictness, entropy))
 }
 
 /// Where other agents reach this one.

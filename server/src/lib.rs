@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
-mod base64;
 pub mod cli;
 mod client;
 pub mod config;

@@ -106,6 +106,15 @@ pub enum Error {
     #[error("{0}")]
     Join(String),
 
+    /// Not all members have done with their keys what they were told to. The text says which, and
+    /// why. Others have: look at the list, and repeat.
+    #[error("{0}")]
+    Keyring(String),
+
+    /// Only servers do that.
+    #[error("keyring operations must run against a server node")]
+    ServersOnly,
+
     /// No server of that datacenter is known. Nothing changed.
     #[error("No path to datacenter")]
     NoPathToDatacenter,
@@ -178,6 +187,8 @@ impl Error {
             | Self::NoServers
             | Self::ServerLost
             | Self::Join(_)
+            | Self::Keyring(_)
+            | Self::ServersOnly
             | Self::NoPathToDatacenter
             | Self::DatacenterUnreachable
             | Self::LeadershipLost

@@ -33,6 +33,7 @@ pub mod event;
 pub mod filter;
 mod health;
 pub mod http;
+pub mod keyring;
 mod kv;
 pub mod operator;
 mod params;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::event::{self, EventList, Fire};
+use crate::keyring::{self, KeyringCall};
 use crate::plan::{Call, Plan};
 use crate::route::PoolEndpoint;
 
@@ -28,6 +29,8 @@ pub enum PoolCall {
     Fire(Fire),
     /// What happened lately, as far as this agent has heard.
     Events(EventList),
+    /// What the members have for keys, or what they do with one.
+    Keyring(KeyringCall),
 }
 
 pub(crate) fn plan(endpoint: PoolEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
@@ -39,5 +42,6 @@ pub(crate) fn plan(endpoint: PoolEndpoint, call: &Call<'_>) -> Result<Plan, Erro
         }
         PoolEndpoint::Fire => return event::fire(call),
         PoolEndpoint::Events => return event::list(call),
+        PoolEndpoint::Keyring => return keyring::plan(call),
     }))
 }

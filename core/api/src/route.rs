@@ -124,6 +124,7 @@ pub enum PoolEndpoint {
     ForceLeave,
     Fire,
     Events,
+    Keyring,
 }
 
 /// Endpoints about the servers.
@@ -154,6 +155,7 @@ pub const ROUTES: &[Route] = {
     const PUT: &[Method] = &[Method::Put];
     const DELETE: &[Method] = &[Method::Delete];
     const GET_PUT: &[Method] = &[Method::Get, Method::Put];
+    const ALL: &[Method] = &[Method::Get, Method::Post, Method::Put, Method::Delete];
     const PUT_POST: &[Method] = &[Method::Put, Method::Post];
     const GET_POST: &[Method] = &[Method::Get, Method::Post];
     const GET_PUT_DELETE: &[Method] = &[Method::Get, Method::Put, Method::Delete];
@@ -205,6 +207,7 @@ pub const ROUTES: &[Route] = {
         route("/v1/coordinate/datacenters", GET, Coordinate(D::Datacenters)),
         route("/v1/event/fire/", PUT, Pool(P::Fire)),
         route("/v1/event/list", GET, Pool(P::Events)),
+        route("/v1/operator/keyring", ALL, Pool(P::Keyring)),
         route("/v1/operator/raft/configuration", GET, Operator(O::RaftConfiguration)),
         route("/v1/operator/raft/peer", DELETE, Operator(O::RaftPeer)),
         route("/v1/operator/raft/transfer-leader", PUT_POST, Operator(O::TransferLeader)),

@@ -6,7 +6,7 @@ use tribune_base::bug;
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 
-use crate::message::{Appended, Message};
+use crate::message::{Message, Round};
 use crate::node::{Node, Part};
 use crate::output::{HardState, PersistSeq};
 use crate::quorum::Tally;
@@ -221,23 +221,27 @@ impl Node {
     }
 
     /// Tell whoever lives in an older term about ours.
+    ///
+    /// By the time that this arrives, the recipient may lead or stand in our term itself. So it says
+    /// nothing that could be taken for an answer to what is asked in this term: no round, no
+    /// conflict, no refused vote. An answer to a round was given after the round began, and reads
+    /// and the lease rest on that.
     pub(crate) fn reject_stale(&mut self, from: ServerId, message: &Message) {
         let term = self.hard_state.term;
         let answer = match message {
             Message::RequestPreVote { term: asked, .. } => {
                 Message::RequestPreVoteResponse { term, asked: *asked, granted: false }
             }
-            Message::RequestVote { .. } => Message::RequestVoteResponse { term, granted: false },
-            Message::AppendEntries { prev_log, .. } => {
-                let result = Appended::Conflict { prev: prev_log.index, hint: LogId::default() };
-                Message::AppendEntriesResponse { term, result }
-            }
-            Message::Heartbeat { round, .. } => {
+            Message::Heartbeat { round, .. } if bug!(R45) => {
                 let (matched, agreed) = (Index(0), Index(0));
                 Message::HeartbeatResponse { term, round: *round, matched, agreed }
             }
-            Message::InstallSnapshot { meta, .. } => {
-                Message::InstallSnapshotResponse { term, last: meta.last, offset: 0 }
+            Message::RequestVote { .. }
+            | Message::AppendEntries { .. }
+            | Message::Heartbeat { .. }
+            | Message::InstallSnapshot { .. } => {
+                let (round, nothing) = (Round::default(), Index(0));
+                Message::HeartbeatResponse { term, round, matched: nothing, agreed: nothing }
             }
             Message::ReadIndex { batch, .. } => {
                 Message::ReadIndexResponse { term, batch: *batch, index: None }

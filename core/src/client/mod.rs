@@ -92,8 +92,11 @@ impl Client {
             Input::Packet { area: Area::Lan, from, packet } => {
                 self.gossip.heard(now, from, packet);
             }
+            Input::KeysDone { area: Area::Lan, order, outcome } => {
+                self.gossip.keys_done(now, order, outcome);
+            }
             // Client agents are in no other pool.
-            Input::Packet { area: Area::Wan, .. } => {}
+            Input::Packet { area: Area::Wan, .. } | Input::KeysDone { area: Area::Wan, .. } => {}
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
             Input::Lost { to } => self.lost(&to),
             Input::Checked { run, outcome } => self.local.checked(now, run, outcome),
@@ -203,6 +206,8 @@ impl Client {
                 let woken = self.fired.hear(&event, &self.config.name, &self.local);
                 self.reply_all(woken);
             }
+            // Only servers give orders.
+            News::Keys(_) => {}
             News::Left => self.gone(),
         }
     }
@@ -242,6 +247,7 @@ impl Client {
                 let response = fired::fire(&mut self.gossip, self.now, fire, &mut self.rng);
                 self.reply(id, response);
             }
+            Call::Keyring(_) => self.reply(id, Error::ServersOnly.into()),
             Call::Events(list) => {
                 if let Some(response) = self.fired.ask(self.now, id, list, &mut self.rng) {
                     self.reply(id, response);

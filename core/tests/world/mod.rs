@@ -398,7 +398,9 @@ impl World {
         let call = match call {
             PoolCall::Fire(fire) => Call::Fire(fire),
             PoolCall::Events(list) => Call::Events(list),
-            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => unreachable!("{target}"),
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } | PoolCall::Keyring(_) => {
+                unreachable!("{target}")
+            }
         };
         self.call(name, call)
     }
@@ -550,6 +552,8 @@ impl World {
                 }
                 Output::Send { to, message } => net.send(now, id, &to, message),
                 Output::Packet { area, to, bytes } => net.send_packet(now, (area, from), to, bytes),
+                // Nobody has any here.
+                Output::Keys { .. } => {}
                 Output::Reply { id, response } => {
                     let before = server.replies.insert(id, response);
                     assert_eq!(before, None, "{id:?} was answered twice");
@@ -609,12 +613,14 @@ impl World {
             address: address.parse().unwrap(),
             port: 8_302,
             gossip: tribune_gossip::Config::wan(),
+            encryption: tribune_core::Encryption::Off,
         };
         let here = self.servers.values().filter(|it| it.datacenter == server.datacenter);
         let expect = if many { here.filter(|it| !it.client).count() as u64 } else { self.expect };
         let first = format!("10.0.{}.1:8300", server.datacenter - 1);
         Config {
             id,
+            encryption: tribune_core::Encryption::Off,
             name: name.into(),
             address: address.clone(),
             server_port: 8_300,

@@ -1,13 +1,18 @@
 //! What stands between a pool and its network: what leaves is sealed, what comes is opened.
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tracing::debug;
+use tracing::{debug, info};
+use tribune_api::keyring::{KeyOrder, KeysOrWhy};
+use tribune_core::Encryption;
 
+use super::file;
+use super::key::Key;
 use super::keyring::Keyring;
 use super::seal::{self, NONCE_LEN};
 
@@ -38,6 +43,8 @@ pub enum Kind {
 
 struct Keys {
     keyring: ArcSwap<Keyring>,
+    /// Where they are kept, if they are. Whoever changes them holds it: one after the other.
+    file: Mutex<Option<PathBuf>>,
     pool: String,
     strictness: Strictness,
     /// The first nonce, and how many were used.
@@ -49,9 +56,18 @@ impl Guard {
     /// Guards `pool` with the keys of `keyring`. `entropy` must be fresh: nonces are counted from
     /// there. Members start far from each other, so that what they count does not meet: for ten
     /// thousand that send 2³² messages each, the chance is one in 2³⁷.
-    pub fn new(keyring: Keyring, pool: &str, strictness: Strictness, entropy: u128) -> Self {
+    ///
+    /// Without a `file`, keys that are changed are forgotten when the agent ends.
+    pub fn new(
+        keyring: Keyring,
+        file: Option<PathBuf>,
+        pool: &str,
+        strictness: Strictness,
+        entropy: u128,
+    ) -> Self {
         Self(Some(Arc::new(Keys {
             keyring: ArcSwap::from_pointee(keyring),
+            file: Mutex::new(file),
             pool: pool.to_owned(),
             strictness,
             first: entropy,
@@ -64,11 +80,54 @@ impl Guard {
         self.0.as_ref().map(|it| it.keyring.load_full())
     }
 
-    /// Use these keys from now on. Without effect on a pool that does not encrypt.
-    pub fn set_keyring(&self, keyring: Keyring) {
-        if let Some(keys) = &self.0 {
-            keys.keyring.store(Arc::new(keyring));
+    /// What strangers can read of what this pool says.
+    pub fn encryption(&self) -> Encryption {
+        match &self.0 {
+            None => Encryption::Off,
+            Some(keys) if keys.strictness.outgoing => Encryption::On,
+            Some(_) => Encryption::Incoming,
         }
+    }
+
+    /// Whether changes of the keys wait for a disk.
+    pub fn is_on_disk(&self) -> bool {
+        self.0.as_ref().is_some_and(|it| it.file.lock().is_ok_and(|it| it.is_some()))
+    }
+
+    /// Do what an operator wants done with the keys. What is changed is on disk before it counts: a
+    /// member that came back with older keys would be a stranger.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed; the text, in the words of the original, says why.
+    pub fn carry_out(&self, order: &KeyOrder) -> KeysOrWhy {
+        let change = *order != KeyOrder::List;
+        let none = if change { "No keyring to modify" } else { "Keyring is empty" };
+        let none = || format!("{none} (encryption not enabled)");
+        let keys = self.0.as_ref().ok_or_else(none)?;
+        let file = keys.file.lock().map_err(|error| error.to_string())?;
+        let mut keyring = (*keys.keyring.load_full()).clone();
+        let say = |error: &dyn fmt::Display| error.to_string();
+        match order {
+            KeyOrder::List => {
+                return Ok(keyring.keys().iter().map(Key::to_base64).collect());
+            }
+            KeyOrder::Install(key) => keyring.install(Key::parse(key).map_err(|it| say(&it))?),
+            KeyOrder::Use(key) => {
+                let key = Key::parse(key).map_err(|it| say(&it))?;
+                keyring.make_primary(&key).map_err(|it| say(&it))?;
+            }
+            KeyOrder::Remove(key) => {
+                let key = Key::parse(key).map_err(|it| say(&it))?;
+                keyring.remove(&key).map_err(|it| say(&it))?;
+            }
+        }
+        if let Some(path) = &*file {
+            file::save(path, &keyring).map_err(|it| say(&it))?;
+        }
+        info!(target: "gossip", ?order, keys = keyring.keys().len(), "The keyring has changed");
+        keys.keyring.store(Arc::new(keyring));
+        Ok(Vec::new())
     }
 
     /// What leaves, as it leaves.
@@ -136,7 +195,7 @@ mod tests {
     }
 
     fn guard(n: u8, pool: &str, strictness: Strictness) -> Guard {
-        Guard::new(keyring(n), pool, strictness, u128::from(n) << 64)
+        Guard::new(keyring(n), None, pool, strictness, u128::from(n) << 64)
     }
 
     fn passes(from: &Guard, to: &Guard) -> bool {
@@ -189,13 +248,12 @@ mod tests {
         let (old, new) = (Key::new(&[1; 32]).unwrap(), Key::new(&[2; 32]).unwrap());
         for step in 0..3 {
             for member in [&one, &other] {
-                let mut keyring = (*member.keyring().unwrap()).clone();
-                match step {
-                    0 => keyring.install(new.clone()),
-                    1 => keyring.make_primary(&new).unwrap(),
-                    _ => keyring.remove(&old).unwrap(),
-                }
-                member.clone().set_keyring(keyring);
+                let order = match step {
+                    0 => KeyOrder::Install(new.to_base64()),
+                    1 => KeyOrder::Use(new.to_base64()),
+                    _ => KeyOrder::Remove(old.to_base64()),
+                };
+                assert_eq!(member.clone().carry_out(&order), Ok(vec![]));
                 assert!(passes(&one, &other) && passes(&other, &one), "step {step}");
             }
         }
@@ -203,9 +261,30 @@ mod tests {
     }
 
     #[test]
+    fn orders_are_refused_in_the_words_of_the_original() {
+        let text = |n| Key::new(&[n; 32]).unwrap().to_base64();
+        let off = Guard::default();
+        let cases = [
+            (&off, KeyOrder::List, "Keyring is empty (encryption not enabled)"),
+            (&off, KeyOrder::Use(text(1)), "No keyring to modify (encryption not enabled)"),
+        ];
+        let on = guard(1, "dc1", STRICT);
+        let more = [
+            (&on, KeyOrder::Install("eHh4".to_owned()), "key size must be 16, 24 or 32 bytes"),
+            (&on, KeyOrder::Use(text(2)), "Requested key is not in the keyring"),
+            (&on, KeyOrder::Remove(text(1)), "Removing the primary key is not allowed"),
+        ];
+        for (guard, order, want) in cases.into_iter().chain(more) {
+            assert_eq!(guard.carry_out(&order), Err(want.to_owned()), "{order:?}");
+        }
+        assert_eq!(on.carry_out(&KeyOrder::Remove(text(3))), Ok(vec![]));
+        assert_eq!(on.carry_out(&KeyOrder::List), Ok(vec![text(1)]));
+    }
+
+    #[test]
     fn no_nonce_is_used_twice() {
         // Also where the count goes round.
-        let guard = Guard::new(keyring(1), "dc1", STRICT, u128::MAX - 5);
+        let guard = Guard::new(keyring(1), None, "dc1", STRICT, u128::MAX - 5);
         let nonce = |_| guard.seal(Kind::Packet, PLAIN.into()).slice(1..=NONCE_LEN);
         let nonces: std::collections::BTreeSet<_> = (0..1_000).map(nonce).collect();
         assert_eq!(nonces.len(), 1_000);

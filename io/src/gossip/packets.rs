@@ -93,7 +93,7 @@ mod tests {
     fn guard(key: u8) -> Guard {
         let keyring = Keyring::new(Key::new(&[key; 16]).unwrap());
         let strictness = Strictness { incoming: true, outgoing: true };
-        Guard::new(keyring, "dc1", strictness, u128::from(key) << 80)
+        Guard::new(keyring, None, "dc1", strictness, u128::from(key) << 80)
     }
 
     async fn socket(guard: Guard) -> (Packets<tokio::net::UdpSocket>, SocketAddr) {

@@ -220,6 +220,7 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
             api.node.call(Call::ForceLeave { area, node, prune }).await
         }
         Plan::Pool(PoolCall::Fire(fire)) => api.node.call(Call::Fire(fire)).await,
+        Plan::Pool(PoolCall::Keyring(call)) => api.node.call(Call::Keyring(call)).await,
         Plan::Pool(PoolCall::Events(list)) => api.node.call(Call::Events(list)).await,
         Plan::Read(_) | Plan::Write(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote(_) => {
             unreachable!("a server's business")

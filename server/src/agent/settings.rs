@@ -10,6 +10,7 @@ use tribune_api::plan::Context;
 use tribune_base::hcl::Value;
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, WallTime};
+use tribune_core::Encryption;
 use tribune_core::config::Wan;
 use tribune_io::http::Patience;
 use tribune_io::rpc::Limits;
@@ -25,6 +26,7 @@ pub(super) fn node(
     config: &Config,
     context: Arc<Context>,
     id: NodeId,
+    encryption: (Encryption, Encryption),
     started: WallTime,
 ) -> tribune_core::Config {
     tribune_core::Config {
@@ -33,7 +35,7 @@ pub(super) fn node(
         address: config.advertise_addr.to_string(),
         server_port: config.ports.server,
         serf_lan_port: config.ports.serf_lan,
-        wan: wan(config),
+        wan: wan(config, encryption.1),
         datacenter: config.datacenter.clone(),
         context,
         version: VERSION.to_owned(),
@@ -44,6 +46,7 @@ pub(super) fn node(
         join: join(config),
         autopilot: autopilot(config),
         gossip: gossip(config),
+        encryption: encryption.0,
         raft: raft(config),
         agent: agent(config, id),
         hold_max: config.rpc_hold_timeout,
@@ -90,11 +93,11 @@ fn gossip(config: &Config) -> tribune_gossip::Config {
 }
 
 /// This server's part in the pool of all datacenters' servers.
-fn wan(config: &Config) -> Option<Wan> {
+fn wan(config: &Config, encryption: Encryption) -> Option<Wan> {
     let port = config.ports.serf_wan.filter(|_| config.server)?;
     let defaults = tribune_gossip::Config::wan();
     let gossip = paced(defaults, &config.gossip_wan, config.join.reconnect_timeout_wan);
-    Some(Wan { address: config.advertise_addr_wan, port, gossip })
+    Some(Wan { address: config.advertise_addr_wan, port, gossip, encryption })
 }
 
 /// How a pool gossips, as far as the configuration says something about it.

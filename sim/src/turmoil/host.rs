@@ -141,6 +141,7 @@ impl Host {
             address: turmoil::lookup(self.name.as_str()).to_string(),
             server_port: RPC_PORT,
             serf_lan_port: GOSSIP_PORT,
+            encryption: tribune_core::Encryption::Off,
             wan: None,
             datacenter: "dc1".into(),
             version: "0.0.0".into(),

@@ -97,6 +97,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         id,
         name: name.to_owned(),
         address,
+        encryption: tribune_core::Encryption::Off,
         server_port: PORT,
         serf_lan_port: 8_301,
         wan: None,

@@ -67,6 +67,8 @@ impl World {
             Output::Persist(_)
             | Output::Send { .. }
             | Output::Packet { .. }
+            // There are no keys, and nobody asks for any.
+            | Output::Keys { .. }
             | Output::Resolve { .. }
             | Output::ForgetLog { .. }
             | Output::StopCheck { .. }

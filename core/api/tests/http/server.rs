@@ -103,7 +103,7 @@ impl Server {
                     Response::text(599, format!("waits for {}s", list.wait.as_secs()))
                 })
             }
-            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } => {
+            PoolCall::Join { .. } | PoolCall::ForceLeave { .. } | PoolCall::Keyring(_) => {
                 Response::text(599, format!("{call:?}"))
             }
         }

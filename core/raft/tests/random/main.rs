@@ -21,7 +21,7 @@ use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 use tribune_raft::{
     Appended, Config, Configuration, Entry, HardState, Message, Node, Output, Payload, Restored,
-    Role, SnapshotMeta,
+    Role, Round, SnapshotMeta,
 };
 use world::{Faults, World};
 
@@ -126,6 +126,31 @@ fn late_answer() {
     let result = Appended::Matched(Index(2));
     assert_eq!(say(Message::AppendEntriesResponse { term, result }).1, Index(0));
     assert_eq!(say(Message::AppendEntriesResponse { term: next, result }).1, Index(2));
+}
+
+/// Whoever refuses what a leader said in an earlier reign has not answered a question of this one,
+/// even if both have the same number. Seldom met, too: the refusal is of a heartbeat that has been
+/// on its way for an election or two.
+#[test]
+fn refusals_are_not_answers() {
+    refusal();
+}
+
+fn refusal() {
+    let (one, two, now) = (ServerId(1), ServerId(2), Instant::START);
+    let hard_state = HardState { term: Term(9), vote: None };
+    let restored = Restored { hard_state, ..Restored::default() };
+    let mut node = Node::new(one, Config::lan(1), restored, 1, now);
+    let asked = Round { serial: 5, sent: now };
+    let (term, commit, abandoned) = (Term(7), Index(0), 0);
+    node.step(now, two, Message::Heartbeat { term, round: asked, commit, abandoned });
+    let answer = node.poll_output();
+    let Some(Output::Send { message: Message::HeartbeatResponse { term, round, .. }, .. }) = answer
+    else {
+        panic!("whoever lives in an older term is told, not {answer:?}");
+    };
+    assert_eq!(term, Term(9));
+    assert_ne!(round, asked);
 }
 
 /// A log that is longer than a snapshot and disagrees with its last entry is given up. Not left to

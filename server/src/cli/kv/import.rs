@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 use serde_json::error::Category;
+use tribune_base::json;
 
 use super::{Entry, path};
-use crate::base64;
 use crate::cli::client::Client;
 use crate::cli::target::Target;
 use crate::cli::terminal::{Failure, Terminal};
@@ -41,7 +41,7 @@ impl Import {
         let entries = read(&data).map_err(|reason| format!("Cannot unmarshal data: {reason}"))?;
         for entry in entries {
             let key = format!("{}{}", self.prefix, entry.key);
-            let value = base64::decode(&entry.value)
+            let value = json::base64_decode(&entry.value)
                 .map_err(|error| format!("Error base 64 decoding value for key {key}: {error}"))?;
             let flags = entry.flags.to_string();
             let query: &[_] = if entry.flags == 0 { &[] } else { &[("flags", flags.as_str())] };

@@ -1,9 +1,9 @@
 //! `tribune kv put`
 
 use clap::Args;
+use tribune_base::json;
 
 use super::{key, path};
-use crate::base64;
 use crate::cli::client::Client;
 use crate::cli::target::Target;
 use crate::cli::terminal::{Failure, Terminal};
@@ -105,7 +105,7 @@ impl Put {
         };
         let mut data = terminal.data(argument)?;
         if self.base64 {
-            data = base64::decode(&String::from_utf8_lossy(&data))
+            data = json::base64_decode(&String::from_utf8_lossy(&data))
                 .map_err(|error| format!("Cannot base 64 decode data: {error}"))?;
         }
         Ok((key(name).to_owned(), data))

@@ -21,7 +21,7 @@ use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
 use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::Context;
-use tribune_api::prepared::Asker;
+use tribune_api::prepared::{Asker, Execution, Rows};
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
 use tribune_core::{Agent, Area, Input, Output, RequestId, Serve, Shown, View, Wire};
@@ -31,6 +31,7 @@ use tribune_state::{Snapshot, Store};
 use snapshots::{Chore, Snapshots};
 
 use crate::clock::Clock;
+use crate::dns;
 use crate::gossip::{Guard, Kind, Packet, Packets};
 use crate::handle::{Client, NodeHandle, ToNode};
 use crate::log;
@@ -158,10 +159,19 @@ pub struct Parts<W, S, C, N: Net> {
     pub resolve: Arc<dyn Resolve>,
 }
 
+/// What became of a DNS request.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The answer; empty, if nothing is to be said.
+    pub response: Vec<u8>,
+    /// What other datacenters are to be asked, for a better one.
+    pub elsewhere: Option<Box<Execution>>,
+}
+
 /// Answers DNS requests.
 pub trait Resolve: Send + Sync {
     /// The answer to `packet`, which may have come in a stream, or nothing, from what `view` shows
-    /// at `now`.
+    /// at `now`. `found` is what other datacenters have, if they were asked.
     fn resolve(
         &self,
         view: &View,
@@ -169,7 +179,8 @@ pub trait Resolve: Send + Sync {
         packet: &[u8],
         stream: bool,
         asker: &Asker,
-    ) -> Vec<u8>;
+        found: Option<&Rows>,
+    ) -> Resolved;
 }
 
 /// Why a node stopped.
@@ -538,10 +549,16 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
     fn resolve(&self, id: RequestId, packet: Bytes, stream: bool, asker: Asker) {
         let view = self.handle.shared().view.load_full();
         let (resolve, messages) = (Arc::clone(&self.resolve), self.messages());
-        let now = self.clock.now();
+        let (now, handle) = (self.clock.now(), self.handle.clone());
         self.edge.spawn(async move {
             let mut response = Response::empty(200);
-            response.body = resolve.resolve(&view, now, &packet, stream, &asker).into();
+            let mut resolved = resolve.resolve(&view, now, &packet, stream, &asker, None);
+            if let Some(execution) = resolved.elsewhere.take()
+                && let Some(found) = dns::find(&handle, execution).await
+            {
+                resolved = resolve.resolve(&view, now, &packet, stream, &asker, Some(&found));
+            }
+            response.body = resolved.response.into();
             let served = Input::Served { ids: vec![id], response: Some(response) };
             let _ = messages.send(ToNode::Report(served));
         });

@@ -25,6 +25,8 @@ pub struct Agent {
     pub server: SocketAddr,
     /// Its place in the LAN pool.
     pub lan: SocketAddr,
+    /// Its place in the WAN pool, if it is a server.
+    pub wan: SocketAddr,
 }
 
 /// Where an agent runs.
@@ -60,7 +62,12 @@ impl Agent {
 
     /// An agent with these arguments, on ports and in a directory of its own, ready to answer.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut agent = Self::prepare(arguments);
+        Self::start_as("n1", arguments)
+    }
+
+    /// The same, called `node`.
+    pub fn start_as(node: &str, arguments: &[&str]) -> Self {
+        let mut agent = Self::prepare_as(node, arguments);
         agent.spawn();
         agent.wait_until_ready();
         agent
@@ -103,6 +110,7 @@ impl Agent {
             dns: at(dns),
             server: at(server),
             lan: at(lan),
+            wan: at(wan),
             place,
         }
     }
@@ -241,6 +249,20 @@ impl Agent {
         let mut answer = vec![0; 65_535];
         let len = socket.recv(&mut answer).expect("the agent answers DNS");
         answer.truncate(len);
+        answer
+    }
+
+    /// The same, in a stream.
+    pub fn dns_tcp(&self, packet: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.dns).expect("the agent listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        let len = u16::try_from(packet.len()).expect("a question is short");
+        let framed = [&len.to_be_bytes(), packet].concat();
+        stream.write_all(&framed).expect("the agent takes questions");
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).expect("the agent answers DNS");
+        let mut answer = vec![0; u16::from_be_bytes(len).into()];
+        stream.read_exact(&mut answer).expect("the agent answers DNS");
         answer
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use tribune_tests::agent::{Agent, eventually};
 use tribune_tests::cluster::Cluster;
@@ -87,4 +89,73 @@ fn a_query_outlives_its_server() {
     assert_eq!(before[0]["ID"], Value::from(kept));
     assert_eq!(before.as_array().unwrap().len(), 1);
     assert_eq!(found(&agent, "kept"), ["n1"]);
+}
+
+/// A server of another datacenter than `dc1`, or of that, if there is nobody to join.
+fn server(node: &str, datacenter: &str, join: Option<&Agent>) -> Agent {
+    let datacenter = format!("-datacenter={datacenter}");
+    let join = join.map(|it| format!("-retry-join-wan={}", it.wan));
+    let mut arguments = vec!["-server", "-bootstrap-expect=1", "-bind=127.0.0.1", &datacenter];
+    arguments.extend(["-hcl", "performance { raft_multiplier = 1 }"]);
+    arguments.extend(join.as_deref());
+    Agent::start_as(node, &arguments)
+}
+
+/// Where a query has found something, how many other datacenters were asked, and on which nodes.
+fn found_where(agent: &Agent, query: &str) -> (String, u64, Vec<String>) {
+    let answer = json(agent, &format!("/v1/query/{query}/execute"));
+    let rows = answer["Nodes"].as_array().unwrap().iter();
+    let nodes = rows.map(|it| it["Node"]["Node"].as_str().unwrap().to_owned()).collect();
+    (
+        answer["Datacenter"].as_str().unwrap().to_owned(),
+        answer["Failovers"].as_u64().unwrap(),
+        nodes,
+    )
+}
+
+#[test]
+fn a_query_that_finds_nothing_here_looks_in_the_other_datacenter_and_comes_back() {
+    let one = server("n1", "dc1", None);
+    let join = format!("-retry-join={}", one.lan);
+    let client = Agent::start_as("c1", &["-bind=127.0.0.1", &join]);
+    let mut two = server("m1", "dc2", Some(&one));
+    eventually("they know each other", || one.get("/v1/kv/none?dc=dc2").status == 404);
+
+    for agent in [&client, &two] {
+        let registered = agent.put("/v1/agent/service/register", r#"{"Name":"web","Port":80}"#);
+        assert_eq!(registered.status, 200, "{}", registered.text());
+    }
+    make(
+        &client,
+        r#"{"Name":"pf","DNS":{"TTL":"4s"},
+            "Service":{"Service":"web","Failover":{"NearestN":2,"Datacenters":["dc2","dc9"]}}}"#,
+    );
+    let here = || ("dc1".to_owned(), 0, vec!["c1".to_owned()]);
+    let there = || ("dc2".to_owned(), 1, vec!["m1".to_owned()]);
+    let maintenance = "/v1/agent/service/maintenance/web?enable=";
+    for _ in 0..2 {
+        for agent in [&one, &client] {
+            assert_eq!(found_where(agent, "pf"), here());
+        }
+        assert_eq!(client.put(&format!("{maintenance}true"), "").status, 200);
+        for agent in [&one, &client] {
+            // A server hears by gossip how near the others are.
+            eventually("it looks elsewhere", || found_where(agent, "pf") == there());
+            assert_eq!(resolved(agent, "pf.query.consul"), (0, 1, Some(4)));
+            assert_eq!(dns::rcode(&agent.dns_tcp(&dns::question("pf.query.consul"))), 0);
+        }
+        assert_eq!(client.put(&format!("{maintenance}false"), "").status, 200);
+    }
+
+    assert_eq!(client.put(&format!("{maintenance}true"), "").status, 200);
+    two.kill();
+    for agent in [&one, &client] {
+        let began = Instant::now();
+        assert_eq!(found_where(agent, "pf"), ("dc1".to_owned(), 1, Vec::new()));
+        assert_eq!(resolved(agent, "pf.query.consul").0, 3);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+    two.spawn();
+    two.wait_until_ready();
+    eventually("it is back", || found_where(&client, "pf") == there());
 }

@@ -28,15 +28,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tribune_api::coordinate::Places;
-use tribune_api::dns::{Config, Rcode};
-use tribune_api::http::OwnedRequest;
+use tribune_api::dns::{Config, Elsewhere, Rcode};
+use tribune_api::error::Error;
+use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::plan::{Query, Read, Remote};
+use tribune_api::prepared::{Asker, Execution, Rows};
+use tribune_base::id::Index;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_core::Call;
 use tribune_state::Snapshot;
 
-use self::wire::refuse;
 pub use self::wire::{Responder, Transport};
+use self::wire::{datacenter, refuse};
 use crate::handle::NodeHandle;
 use crate::net::{Listener as _, Net, Udp};
 
@@ -58,17 +62,74 @@ pub trait Source: Send + Sync + 'static {
     fn forwards_to(&self) -> Option<&NodeHandle> {
         None
     }
+
+    /// Who asks other datacenters, if anybody does: a server's node.
+    fn asks_across(&self) -> Option<&NodeHandle> {
+        None
+    }
 }
 
 /// What another agent answers to `packet`, which came from `from`. Empty, if nothing is to be said.
-async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport, from: IpAddr) -> Bytes {
+async fn forward(
+    node: &NodeHandle,
+    packet: Bytes,
+    transport: Transport,
+    from: IpAddr,
+    config: &Config,
+) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
+    let datacenter = datacenter(&packet, config);
     let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
         Ok(response) if response.status == 200 => response.body,
         Ok(_) | Err(_) => unavailable.into(),
     }
+}
+
+/// The answer to a packet that needs what other datacenters know, or `unknown` if there are none that
+/// do.
+async fn ask_across<S: Source>(
+    source: &Arc<S>,
+    (packet, transport, asker): (Bytes, Transport, &Asker),
+    elsewhere: Elsewhere,
+    unknown: Bytes,
+) -> Bytes {
+    let Some(node) = source.asks_across() else { return unknown };
+    match elsewhere {
+        Elsewhere::Datacenter(datacenter) => {
+            let unavailable = refuse(&packet, Rcode::ServFail);
+            let request = OwnedRequest::dns(packet, transport == Transport::Tcp, asker.ip);
+            let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
+            match node.call(Call::Across { request, there }).await {
+                Ok(response) if response.status == 200 => response.body,
+                Ok(response) if response == Response::from(Error::NoPathToDatacenter) => unknown,
+                Ok(_) | Err(_) => unavailable.into(),
+            }
+        }
+        Elsewhere::Query(execution) => {
+            let Some(found) = find(node, execution).await else { return unknown };
+            let mut responder = Responder::new(Arc::clone(source), node.draw());
+            let mut response = Vec::new();
+            responder.respond(&packet, transport, asker, Some(&found), &mut response);
+            response.into()
+        }
+    }
+}
+
+/// What a prepared query finds in any datacenter. `None` if that cannot be said.
+pub(crate) async fn find(node: &NodeHandle, execution: Box<Execution>) -> Option<Rows> {
+    let read = Read {
+        consistency: execution.consistency,
+        query: Query::ExecuteQuery(execution),
+        max_stale: None,
+        min_index: Index(0),
+        wait: Duration::ZERO,
+        pretty: false,
+    };
+    let response = node.call(Call::Read { read, seen: None }).await.ok()?;
+    Rows::decode(response.body).ok().filter(|_| response.status == 200)
 }
 
 /// How long a request that is passed on may take: clients have asked again by then.

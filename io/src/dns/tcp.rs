@@ -14,7 +14,7 @@ use tracing::debug;
 use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 
-use super::{Responder, Source, Transport, forward};
+use super::{Responder, Source, Transport, ask_across, forward};
 use crate::net::{Listener, Stream};
 
 /// Answer what comes in by `listener`, for ever.
@@ -98,23 +98,34 @@ async fn answer<S: Source>(
     responses: &mut Vec<u8>,
 ) {
     if let Some(node) = responder.source().forwards_to() {
-        let packet = Bytes::copy_from_slice(packet);
-        let response = forward(node, packet, Transport::Tcp, from).await;
-        if let Some(len) = u16::try_from(response.len()).ok().filter(|it| 0 < *it) {
-            responses.extend_from_slice(&len.to_be_bytes());
-            responses.extend_from_slice(&response);
-        }
-        return;
+        let (packet, config) = (Bytes::copy_from_slice(packet), responder.source().config());
+        let response = forward(node, packet, Transport::Tcp, from, &config).await;
+        return put(&response, responses);
     }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
     let asker = Asker { agent: String::new(), ip: Some(from) };
-    if !responder.respond(packet, Transport::Tcp, &asker, responses) {
+    if !responder.respond(packet, Transport::Tcp, &asker, None, responses) {
         responses.truncate(start);
         return;
     }
+    if let Some(elsewhere) = responder.elsewhere() {
+        let question = (Bytes::copy_from_slice(packet), Transport::Tcp, &asker);
+        let unknown = Bytes::copy_from_slice(&responses[start + 2..]);
+        responses.truncate(start);
+        let response = ask_across(responder.source(), question, elsewhere, unknown).await;
+        return put(&response, responses);
+    }
     let len = u16::try_from(responses.len() - start - 2).expect("messages are kept within that");
     responses[start..start + 2].copy_from_slice(&len.to_be_bytes());
+}
+
+/// Add a response, after its length; nothing, if nothing is to be said.
+fn put(response: &[u8], responses: &mut Vec<u8>) {
+    if let Some(len) = u16::try_from(response.len()).ok().filter(|it| 0 < *it) {
+        responses.extend_from_slice(&len.to_be_bytes());
+        responses.extend_from_slice(response);
+    }
 }
 
 /// How many connections at once. More are closed as they come.

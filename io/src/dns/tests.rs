@@ -267,7 +267,13 @@ fn what_makes_no_sense_is_refused_with_the_right_code() {
     }
     let mut response = Vec::new();
     let bytes = web().to_vec().unwrap();
-    assert!(responder.respond(&bytes[..14], Transport::Udp, &Asker::default(), &mut response));
+    assert!(responder.respond(
+        &bytes[..14],
+        Transport::Udp,
+        &Asker::default(),
+        None,
+        &mut response
+    ));
     let response = Message::from_vec(&response).unwrap();
     assert_eq!(response.metadata.response_code, ResponseCode::FormErr);
 }
@@ -279,8 +285,14 @@ fn responses_are_not_answered_and_neither_are_scraps() {
     reply.metadata.message_type = MessageType::Response;
     let bytes = reply.to_vec().unwrap();
     let mut response = Vec::new();
-    assert!(!responder.respond(&bytes, Transport::Udp, &Asker::default(), &mut response));
-    assert!(!responder.respond(&bytes[..11], Transport::Udp, &Asker::default(), &mut response));
+    assert!(!responder.respond(&bytes, Transport::Udp, &Asker::default(), None, &mut response));
+    assert!(!responder.respond(
+        &bytes[..11],
+        Transport::Udp,
+        &Asker::default(),
+        None,
+        &mut response
+    ));
     assert!(response.is_empty());
 }
 
@@ -344,7 +356,7 @@ proptest! {
         let mut responder = Responder::new(Arc::new(fixed), 7);
         for (transport, len_max) in [(Transport::Udp, 4_096), (Transport::Tcp, 65_535)] {
             let mut response = vec![0xff; 2];
-            let answered = responder.respond(&packet, transport, &Asker::default(), &mut response);
+            let answered = responder.respond(&packet, transport, &Asker::default(), None, &mut response);
             let response = &response[2..];
             prop_assert_eq!(answered, !response.is_empty());
             prop_assert!(response.len() <= len_max);

@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tracing::debug;
+use tribune_api::dns::Elsewhere;
 use tribune_api::prepared::Asker;
 
-use super::{FORWARDS_MAX, Responder, Source, Transport, forward};
+use super::{FORWARDS_MAX, Responder, Source, Transport, ask_across, forward};
 use crate::net::Udp;
 
 /// Answer what comes in by `socket`, for ever.
 pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder<S>) {
+    let (socket, mut tasks) = (Arc::new(socket), JoinSet::new());
     let mut packet = vec![0; PACKET_LEN_MAX];
     let mut response = Vec::new();
     loop {
@@ -25,8 +27,18 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
                     response.clear();
                     let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
                     let packet = &packet[..len];
-                    if responder.respond(packet, Transport::Udp, &asker, &mut response) {
-                        send(&socket, &response, from).await;
+                    let answered =
+                        responder.respond(packet, Transport::Udp, &asker, None, &mut response);
+                    match responder.elsewhere() {
+                        _ if !answered => {}
+                        Some(elsewhere) => {
+                            let packet = Bytes::copy_from_slice(packet);
+                            let unknown = Bytes::copy_from_slice(&response);
+                            let (source, socket) = (responder.source(), Arc::clone(&socket));
+                            let asked = (packet, elsewhere, unknown);
+                            ask_elsewhere(&mut tasks, source, socket, asked, from);
+                        }
+                        None => send(&*socket, &response, from).await,
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -39,6 +51,29 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             received = socket.try_recv(&mut packet);
         }
     }
+}
+
+/// Have `packet` answered with what another datacenter knows: nobody else waits for it.
+fn ask_elsewhere<U: Udp, S: Source>(
+    tasks: &mut JoinSet<()>,
+    source: &Arc<S>,
+    socket: Arc<U>,
+    (packet, elsewhere, unknown): (Bytes, Elsewhere, Bytes),
+    from: SocketAddr,
+) {
+    while tasks.try_join_next().is_some() {}
+    if FORWARDS_MAX <= tasks.len() {
+        return;
+    }
+    let source = Arc::clone(source);
+    tasks.spawn(async move {
+        let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
+        let question = (packet, Transport::Udp, &asker);
+        let response = ask_across(&source, question, elsewhere, unknown).await;
+        if !response.is_empty() {
+            send(&*socket, &response, from).await;
+        }
+    });
 }
 
 /// Have what comes in by `socket` answered elsewhere, for ever.
@@ -54,7 +89,8 @@ pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
                 let (socket, source) = (Arc::clone(&socket), Arc::clone(&source));
                 tasks.spawn(async move {
                     let Some(node) = source.forwards_to() else { return };
-                    let response = forward(node, packet, Transport::Udp, from.ip()).await;
+                    let config = source.config();
+                    let response = forward(node, packet, Transport::Udp, from.ip(), &config).await;
                     if !response.is_empty() {
                         send(&*socket, &response, from).await;
                     }

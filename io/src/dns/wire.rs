@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
-use tribune_api::dns::{self, Answer, Config, Question, Rcode, RecordKind};
-use tribune_api::prepared::Asker;
+use tribune_api::dns::{self, Answer, Config, Elsewhere, Question, Rcode, RecordKind};
+use tribune_api::prepared::{Asker, Rows};
 use tribune_base::rng::Rng;
 
 use super::Source;
@@ -29,27 +29,38 @@ pub struct Responder<S> {
     rng: Rng,
     /// The question's name, as text.
     name: String,
+    /// Who knows the answer to the last question, if that is not this datacenter.
+    elsewhere: Option<Elsewhere>,
     names: Names,
 }
 
 impl<S: Source> Responder<S> {
     /// Answer from `source`, in an order that follows from `seed`.
     pub fn new(source: Arc<S>, seed: u64) -> Self {
-        Self { source, rng: Rng::new(seed), name: String::new(), names: Names::default() }
+        let (name, names) = (String::new(), Names::default());
+        Self { source, rng: Rng::new(seed), name, elsewhere: None, names }
+    }
+
+    /// Who knows the answer to the last question, if that is not this datacenter. What was said to it
+    /// is what to say if nobody knows.
+    pub fn elsewhere(&mut self) -> Option<Elsewhere> {
+        self.elsewhere.take()
     }
 
     /// Where answers come from.
-    pub(super) fn source(&self) -> &S {
+    pub(super) fn source(&self) -> &Arc<S> {
         &self.source
     }
 
     /// Add the response to `packet`, which `asker` has sent, to the end of `response`. Returns false if there is none:
-    /// what is not a request must not be answered, or two servers could go on for ever.
+    /// what is not a request must not be answered, or two servers could go on for ever. `found` is what
+    /// other datacenters have, if they were asked.
     pub fn respond(
         &mut self,
         packet: &[u8],
         transport: Transport,
         asker: &Asker,
+        found: Option<&Rows>,
         response: &mut Vec<u8>,
     ) -> bool {
         let Some(header) = request_header(packet) else { return false };
@@ -69,7 +80,8 @@ impl<S: Source> Responder<S> {
         };
         let config = self.source.config();
         let sender = Sender::new(transport, message.edns.as_ref());
-        let answer = self.answer(query, &sender, asker, &config);
+        let mut answer = self.answer(query, &sender, asker, found, &config);
+        self.elsewhere = answer.elsewhere.take();
 
         let mut writer = Writer::new(response, &mut self.names, !config.disable_compression);
         writer.question(query, &self.name);
@@ -77,7 +89,14 @@ impl<S: Source> Responder<S> {
         true
     }
 
-    fn answer(&mut self, query: &Query, sender: &Sender, asker: &Asker, config: &Config) -> Answer {
+    fn answer(
+        &mut self,
+        query: &Query,
+        sender: &Sender,
+        asker: &Asker,
+        found: Option<&Rows>,
+        config: &Config,
+    ) -> Answer {
         spell(query, &mut self.name);
         if sender.version_unknown {
             // The response code of that is in the OPT row.
@@ -89,7 +108,7 @@ impl<S: Source> Responder<S> {
         let kind = kind(query.query_type().into());
         let answers_max = sender.answers_max(kind, config);
         let asker = &sender.asker(asker);
-        let question = Question { name: &self.name, kind, answers_max, asker };
+        let question = Question { name: &self.name, kind, answers_max, asker, found };
         match self.source.snapshot() {
             Some(snapshot) => {
                 let now_unix = self.source.now_unix();
@@ -99,6 +118,20 @@ impl<S: Source> Responder<S> {
             None => dns::unavailable(&question, config),
         }
     }
+}
+
+/// The datacenter that the question in `packet` is about, if that is another one than ours.
+pub(super) fn datacenter(packet: &[u8], config: &Config) -> Option<String> {
+    let message = Message::from_vec(packet).ok()?;
+    let [query] = message.queries.as_slice() else { return None };
+    // The zone as a whole is the same everywhere.
+    let kind = kind(query.query_type().into());
+    if matches!(kind, RecordKind::Soa | RecordKind::Ns | RecordKind::Axfr) {
+        return None;
+    }
+    let mut name = String::new();
+    spell(query, &mut name);
+    dns::datacenter(&name, config)
 }
 
 /// Say no to `packet`; nothing, if it is no request.

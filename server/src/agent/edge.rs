@@ -14,12 +14,12 @@ use tracing::info;
 use tribune_api::coordinate::Places;
 use tribune_api::dns;
 use tribune_api::plan::{Consistency, Context};
-use tribune_api::prepared::Asker;
+use tribune_api::prepared::{Asker, Rows};
 use tribune_base::rng::Rng;
 use tribune_base::time::Instant;
 use tribune_core::View;
 use tribune_io::dns::{self as dns_server, Responder, Server as DnsServer, Source, Transport};
-use tribune_io::driver::Resolve;
+use tribune_io::driver::{Resolve, Resolved};
 use tribune_io::handle::NodeHandle;
 use tribune_io::http::{self, Api};
 use tribune_io::net::{Net as _, TokioNet};
@@ -184,6 +184,10 @@ impl Source for Catalog {
     fn forwards_to(&self) -> Option<&NodeHandle> {
         self.forwards.then_some(&self.node)
     }
+
+    fn asks_across(&self) -> Option<&NodeHandle> {
+        (!self.forwards).then_some(&self.node)
+    }
 }
 
 /// Answers what client agents pass on.
@@ -218,7 +222,8 @@ impl Resolve for Resolver {
         packet: &[u8],
         stream: bool,
         asker: &Asker,
-    ) -> Vec<u8> {
+        found: Option<&Rows>,
+    ) -> Resolved {
         let moment = Moment {
             snapshot: fresh(view, now, self.allow_stale).then(|| view.snapshot.clone()),
             places: Arc::clone(&view.places),
@@ -227,8 +232,14 @@ impl Resolve for Resolver {
         let seed = self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let transport = if stream { Transport::Tcp } else { Transport::Udp };
         let mut response = Vec::new();
-        Responder::new(Arc::new(moment), seed).respond(packet, transport, asker, &mut response);
-        response
+        let mut responder = Responder::new(Arc::new(moment), seed);
+        responder.respond(packet, transport, asker, found, &mut response);
+        // What is about another datacenter has been sent there before it came here.
+        let elsewhere = match responder.elsewhere() {
+            Some(dns::Elsewhere::Query(execution)) => Some(execution),
+            Some(dns::Elsewhere::Datacenter(_)) | None => None,
+        };
+        Resolved { response, elsewhere }
     }
 }
 

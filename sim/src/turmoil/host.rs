@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tribune_api::plan::Context;
-use tribune_api::prepared::Asker;
+use tribune_api::prepared::{Asker, Rows};
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Config, Node, Restored, View};
 use tribune_io::clock::Clock;
-use tribune_io::driver::{Driver, Parts, Resolve};
+use tribune_io::driver::{Driver, Parts, Resolve, Resolved};
 use tribune_io::gossip::Guard;
 use tribune_io::http::{self, Api};
 use tribune_io::net::Net as _;
@@ -38,8 +38,16 @@ const GOSSIP_PORT: u16 = 8_301;
 struct NoDns;
 
 impl Resolve for NoDns {
-    fn resolve(&self, _: &View, _: Instant, _: &[u8], _: bool, _: &Asker) -> Vec<u8> {
-        Vec::new()
+    fn resolve(
+        &self,
+        _: &View,
+        _: Instant,
+        _: &[u8],
+        _: bool,
+        _: &Asker,
+        _: Option<&Rows>,
+    ) -> Resolved {
+        Resolved::default()
     }
 }
 

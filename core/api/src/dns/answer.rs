@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 
 use tribune_base::rng::Rng;
-use tribune_state::{Node, Snapshot};
+use tribune_state::{Node, OwnedInstance, Snapshot};
 
 use super::host::{self, Target};
 use super::lookup::Candidate;
 use super::name::{self, Lookup, NameError, Parsed};
 use super::zone::Zone;
-use super::{Answer, Config, Owner, Question, Rcode, Record, RecordData, RecordKind};
+use super::{Answer, Config, Elsewhere, Owner, Question, Rcode, Record, RecordData, RecordKind};
 use super::{alias, lookup, service, soa, txt};
 use crate::coordinate::Places;
-use crate::prepared::{self, Asker, Execution, Resolved};
+use crate::plan::Consistency;
+use crate::prepared::{self, Asker, Execution, Failover, Resolved};
 
 /// Answer `question` from `snapshot`; `places` is where its nodes are. `now_unix` is the zone's serial number: seconds since 1970.
 ///
@@ -34,7 +35,8 @@ pub fn answer(
         Err(NameError::OutsideDomain) => return elsewhere(Rcode::Refused),
         Err(NameError::Unknown { domain }) | Ok(Parsed { domain, .. }) => domain,
     };
-    let zone = Zone { config, snapshot, places, domain, now_unix };
+    let datacenter = &config.datacenter;
+    let zone = Zone { config, snapshot, places, datacenter, domain, now_unix };
     let mut answer = Answer { authoritative: true, ..Answer::default() };
     let exists = match (parsed, question.kind) {
         (Ok(Parsed { lookup: Lookup::Reverse(address), .. }), _) => {
@@ -55,12 +57,22 @@ pub fn answer(
         (Ok(parsed), _) => below(&zone, question, &name, parsed, rng, &mut answer),
     };
     if !exists {
+        let elsewhere = answer.elsewhere.take();
         answer = Answer { rcode: Rcode::NxDomain, authoritative: true, ..Answer::default() };
+        answer.elsewhere = elsewhere;
     }
     if answer.answers.is_empty() {
         answer.authority.push(soa::record(&zone));
     }
     answer
+}
+
+/// The datacenter whose catalog `question` is about, if that is another one than ours.
+pub fn datacenter(question: &str, config: &Config) -> Option<String> {
+    let name = question.strip_suffix('.').unwrap_or(question).to_ascii_lowercase();
+    let parsed = name::parse(&name, config).ok()?;
+    let datacenter = parsed.datacenter.filter(|it| *it != config.datacenter)?;
+    (!matches!(parsed.lookup, Lookup::Address(_))).then(|| datacenter.to_owned())
 }
 
 /// What to say when the catalog cannot be had: nobody leads, or the leader is out of reach.
@@ -94,7 +106,10 @@ fn below(
             answer.answers.extend(wanted.map(|it| Record::of_question(ttl, host::address(it))));
             true
         }
-        _ if !known => false,
+        _ if !known => {
+            answer.elsewhere = parsed.datacenter.map(|it| Elsewhere::Datacenter(it.to_owned()));
+            false
+        }
         Lookup::Apex | Lookup::Inner => true,
         Lookup::Service { name: service, tag } => {
             let mut candidates = lookup::candidates(zone.snapshot, zone.config, service, tag);
@@ -148,18 +163,41 @@ fn of_query(
     rng: &mut Rng,
     answer: &mut Answer,
 ) -> bool {
+    if let Some(found) = question.found {
+        let instances: Vec<_> = found.instances.iter().map(OwnedInstance::borrow).collect();
+        let candidates: Vec<_> = instances.iter().map(Candidate::of).collect();
+        let zone = &Zone { datacenter: &found.datacenter, ..*zone };
+        let ttl = query_ttl(zone, &found.service, &found.ttl);
+        return of_candidates(zone, question, name, &candidates, ttl, rng, answer);
+    }
     let Ok(resolved) = Resolved::find(zone.snapshot, query) else { return false };
     let found = resolved.query();
     let agent = [&question.asker.agent, &zone.config.node].into_iter().find(|it| !it.is_empty());
     let asker = Asker { agent: agent.cloned().unwrap_or_default(), ip: question.asker.ip };
-    let execution = Execution { asker, seed: rng.draw(), ..Execution::default() };
+    let execution = Execution {
+        name: query.to_owned(),
+        asker,
+        rows: true,
+        consistency: Consistency::Stale,
+        seed: rng.draw(),
+        ..Execution::default()
+    };
+    if Failover::begin(&execution, zone.snapshot, zone.places, false).is_some() {
+        answer.elsewhere = Some(Elsewhere::Query(Box::new(execution)));
+        return false;
+    }
     let instances = execution.instances(&found.service, zone.snapshot, zone.places);
     let candidates: Vec<_> = instances.iter().map(Candidate::of).collect();
-    let ttl = prepared::ttl(&found.dns_ttl).ok().flatten().map_or_else(
-        || zone.config.service_ttl.of(&found.service.service.to_ascii_lowercase()),
-        |it| u32::try_from(it.as_secs()).unwrap_or(u32::MAX),
-    );
+    let ttl = query_ttl(zone, &found.service.service, &found.dns_ttl);
     of_candidates(zone, question, name, &candidates, ttl, rng, answer)
+}
+
+/// How long what a query finds may be remembered: as it says, or as the agent's settings do.
+fn query_ttl(zone: &Zone<'_>, service: &str, ttl: &str) -> u32 {
+    prepared::ttl(ttl).ok().flatten().map_or_else(
+        || zone.config.service_ttl.of(&service.to_ascii_lowercase()),
+        |it| u32::try_from(it.as_secs()).unwrap_or(u32::MAX),
+    )
 }
 
 /// Add the address of a node, and what else is known about it.

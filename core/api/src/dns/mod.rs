@@ -31,6 +31,8 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{answer, unavailable};
+pub use answer::{answer, datacenter, unavailable};
 pub use config::{Config, ServiceTtl, Soa};
-pub use record::{Answer, Owner, Question, Rcode, Record, RecordData, RecordKind, SoaData};
+pub use record::{
+    Answer, Elsewhere, Owner, Question, Rcode, Record, RecordData, RecordKind, SoaData,
+};

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::prepared::Asker;
+use crate::prepared::{Asker, Execution, Rows};
 
 /// What somebody asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Question<'a> {
     pub answers_max: usize,
     /// Who asks.
     pub asker: &'a Asker,
+    /// What the prepared query has found in other datacenters, if they were asked.
+    pub found: Option<&'a Rows>,
 }
 
 /// A type of record, as far as the zone has an opinion about it.
@@ -63,6 +65,8 @@ pub struct Answer {
     /// Somebody else may know: with recursors configured the question is theirs, and everything
     /// else here is what to say without them.
     pub recurse: bool,
+    /// Who knows, if that is not this datacenter. Everything else here is what to say if nobody does.
+    pub elsewhere: Option<Elsewhere>,
     /// Rows were left out because of a limit.
     pub truncated: bool,
     /// The rows asked for, in the order drawn for this client.
@@ -71,6 +75,16 @@ pub struct Answer {
     pub authority: Vec<Record>,
     /// What the client would ask next.
     pub additionals: Vec<Record>,
+}
+
+/// Somebody who knows the answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Elsewhere {
+    /// The datacenter that the name is about.
+    Datacenter(String),
+    /// Those that are asked for what a prepared query does not find here. Its name is to be asked for
+    /// again, with what they have [found](Question::found).
+    Query(Box<Execution>),
 }
 
 /// A row of the zone.

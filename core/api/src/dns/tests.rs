@@ -112,7 +112,7 @@ fn snapshot(registrations: Vec<Registration>) -> Snapshot {
 }
 
 fn ask(snapshot: &Snapshot, config: &Config, name: &str, kind: RecordKind, seed: u64) -> Answer {
-    let question = Question { name, kind, answers_max: 100, asker: &Asker::default() };
+    let question = Question { name, kind, answers_max: 100, asker: &Asker::default(), found: None };
     let places = Places::default();
     answer(&question, snapshot, &places, config, 1_700_000_000, &mut Rng::new(seed))
 }
@@ -437,8 +437,13 @@ fn everybody_is_first_about_equally_often() {
     let mut first = BTreeMap::<String, u32>::new();
     for _ in 0..5_000 {
         let (asker, places) = (Asker::default(), Places::default());
-        let question =
-            Question { name: "web.service.consul", kind: A, answers_max: 3, asker: &asker };
+        let question = Question {
+            name: "web.service.consul",
+            kind: A,
+            answers_max: 3,
+            asker: &asker,
+            found: None,
+        };
         let answer = answer(&question, &snapshot, &places, &config, 0, &mut rng);
         *first.entry(line("@", &answer.answers[0])).or_default() += 1;
     }
@@ -493,7 +498,8 @@ fn limits_cut_what_they_are_about() {
     let asked = |kind, answers_max, a_record_limit| {
         let config = Config { a_record_limit, ..Config::new("dc1") };
         let (asker, places) = (Asker::default(), Places::default());
-        let question = Question { name: "web.service.consul", kind, answers_max, asker: &asker };
+        let question =
+            Question { name: "web.service.consul", kind, answers_max, asker: &asker, found: None };
         let answer = answer(&question, &snapshot, &places, &config, 0, &mut Rng::new(1));
         (answer.answers.len(), answer.additionals.len(), answer.truncated)
     };
@@ -578,7 +584,7 @@ fn without_a_catalog_only_our_own_names_fail() {
     let config = Config::new("dc1");
     let said = |name| {
         let answer = unavailable(
-            &Question { name, kind: A, answers_max: 3, asker: &Asker::default() },
+            &Question { name, kind: A, answers_max: 3, asker: &Asker::default(), found: None },
             &config,
         );
         (answer.rcode, answer.authoritative, answer.recurse)

@@ -101,7 +101,7 @@ fn what_is_near_comes_first() {
     let config = Config { node: "n3".into(), ..Config::new("dc1") };
     let mut rng = Rng::new(3);
     let mut first = |name, asker: Asker, count: usize| {
-        let question = Question { name, kind: A, answers_max: 8, asker: &asker };
+        let question = Question { name, kind: A, answers_max: 8, asker: &asker, found: None };
         let answer = answer(&question, &snapshot, &places, &config, 0, &mut rng);
         assert_eq!(answer.answers.len(), 5);
         answer.answers.iter().take(count).filter_map(address_of).collect::<Vec<_>>().join(" ")

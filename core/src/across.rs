@@ -13,7 +13,7 @@ use tribune_api::coordinate::from_here;
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::plan::Remote;
-use tribune_base::id::ServerId;
+use tribune_base::id::{ServerId, Term};
 use tribune_base::time::{Duration, Instant};
 
 use crate::node::Node;
@@ -38,6 +38,13 @@ pub(crate) enum Asker {
     Client(RequestId),
     /// A client whose query finds nothing here: what comes back is a step towards its answer.
     Failover(RequestId),
+    /// The leader, which keeps keys as they are there.
+    Replication {
+        /// Which of them.
+        stream: usize,
+        /// In which term it has asked.
+        term: Term,
+    },
 }
 
 /// One request.
@@ -62,6 +69,7 @@ impl Asker {
     const fn client(self) -> Option<RequestId> {
         match self {
             Self::Client(id) | Self::Failover(id) => Some(id),
+            Self::Replication { .. } => None,
         }
     }
 }
@@ -154,6 +162,10 @@ impl Node {
                 }
             }
             Asker::Failover(id) => self.failed_over(id, result.ok().as_ref()),
+            Asker::Replication { stream, term } => {
+                let said = result.as_ref().map_err(ToString::to_string);
+                self.replicated(stream, term, said);
+            }
         }
     }
 

@@ -86,16 +86,16 @@ impl Node {
         }
     }
 
-    /// Append a command to the log, and remember who wants to hear of it.
+    /// Append a command to the log, and remember who wants to hear of it. Returns its place.
     pub(crate) fn propose(
         &mut self,
         command: Command,
         proposer: Proposer,
-    ) -> Result<(), ProposeError> {
+    ) -> Result<Index, ProposeError> {
         let envelope = Envelope { stamp: self.wall(), command };
         let at = self.raft.propose(self.now, envelope.encode())?;
         self.ledger.propose(at, proposer);
-        Ok(())
+        Ok(at.index)
     }
 
     /// Entries are committed: apply them, in order.
@@ -141,6 +141,7 @@ impl Node {
         self.caught_up();
         self.release_synced();
         self.establish();
+        self.replicate();
     }
 
     /// Tell whoever proposed a command what came of it.
@@ -173,7 +174,9 @@ impl Node {
             // Entries up to here may be our predecessors' and not yet applied: until they are, this
             // server knows less than what was acknowledged.
             let interval = self.raft.config().heartbeat_interval;
-            self.reign = Some(Reign::new(self.raft.last().index, self.now, interval));
+            let replication = self.config.kv_replication.as_ref();
+            let last = self.raft.last().index;
+            self.reign = Some(Reign::new(last, self.now, interval, replication));
             self.establish();
             return;
         }

@@ -64,6 +64,8 @@ pub struct Config {
     pub settle_max: Duration,
     /// How long a deleted key's index is remembered, so that it never goes backwards.
     pub tombstone_ttl: Duration,
+    /// Keys that are kept as another datacenter has them, if any are.
+    pub kv_replication: Option<KvReplication>,
     /// What the clock on the wall said when the node was built. From then on time is counted: a
     /// clock that is set moves nothing here.
     pub started: WallTime,
@@ -92,6 +94,15 @@ pub struct Wan {
     pub gossip: tribune_gossip::Config,
     /// Whether strangers can read what the pool says.
     pub encryption: Encryption,
+}
+
+/// Keys that are kept as another datacenter has them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KvReplication {
+    /// The other datacenter.
+    pub source: String,
+    /// What the keys begin with.
+    pub prefixes: Vec<String>,
 }
 
 impl Config {

@@ -4,6 +4,7 @@ use tribune_api::error::Error;
 use tribune_api::operator::{
     self, Health, OperatorCall, PeerName, SerfStatus, Server, ServerHealth,
 };
+use tribune_api::replication;
 use tribune_base::id::{LogId, ServerId};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_raft::Change;
@@ -40,6 +41,10 @@ impl Node {
             OperatorCall::AutopilotState { pretty } => {
                 let health = self.health();
                 self.reply(id, operator::state(&health, pretty));
+            }
+            OperatorCall::KvReplication { pretty } => {
+                let status = self.replication_status();
+                self.reply(id, replication::status(&status, pretty));
             }
             OperatorCall::RemovePeer(name) => self.remove_peer(id, from, &name),
             OperatorCall::TransferLeader { to, pretty } => self.hand_over(id, to, pretty),

@@ -57,6 +57,7 @@ impl Server {
             requests_max: 65_536,
             settle_max: Duration::from_millis(500),
             tombstone_ttl: Duration::from_secs(900),
+            kv_replication: None,
             started: WallTime(0),
         };
         let node = Node::new(config, Restored::default(), 1, Instant::START);

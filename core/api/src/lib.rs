@@ -43,5 +43,6 @@ pub mod prepared;
 mod pretty;
 mod regexp;
 mod render;
+pub mod replication;
 pub mod route;
 mod status;

@@ -50,6 +50,12 @@ pub enum OperatorCall {
         /// Whether the client wants its JSON indented.
         pretty: bool,
     },
+    /// How the keys are that are kept as another datacenter has them: the leader answers with
+    /// [`replication::status`](crate::replication::status).
+    KvReplication {
+        /// Whether the client wants its JSON indented.
+        pretty: bool,
+    },
 }
 
 /// What an operator calls a server.
@@ -128,6 +134,7 @@ impl OperatorCall {
             Self::RaftConfiguration { stale, .. } => !*stale,
             Self::RemovePeer(_)
             | Self::TransferLeader { .. }
+            | Self::KvReplication { .. }
             | Self::AutopilotHealth { .. }
             | Self::AutopilotState { .. } => true,
         }
@@ -138,6 +145,7 @@ impl OperatorCall {
         match self {
             Self::RemovePeer(_) | Self::TransferLeader { .. } => true,
             Self::RaftConfiguration { .. }
+            | Self::KvReplication { .. }
             | Self::AutopilotHealth { .. }
             | Self::AutopilotState { .. } => false,
         }
@@ -190,6 +198,7 @@ pub(crate) fn plan(endpoint: OperatorEndpoint, call: &Call<'_>) -> Result<Plan, 
         }
         OperatorEndpoint::AutopilotHealth => OperatorCall::AutopilotHealth { pretty },
         OperatorEndpoint::AutopilotState => OperatorCall::AutopilotState { pretty },
+        OperatorEndpoint::KvReplication => OperatorCall::KvReplication { pretty },
     };
     Ok(call.remote().unwrap_or(Plan::Operator(operator)))
 }

@@ -137,6 +137,7 @@ pub enum OperatorEndpoint {
     AutopilotConfiguration,
     AutopilotHealth,
     AutopilotState,
+    KvReplication,
 }
 
 /// All endpoints. The first that fits answers, so what is asked most comes first, and a path
@@ -214,6 +215,7 @@ pub const ROUTES: &[Route] = {
         route("/v1/operator/autopilot/configuration", GET_PUT, Operator(O::AutopilotConfiguration)),
         route("/v1/operator/autopilot/health", GET, Operator(O::AutopilotHealth)),
         route("/v1/operator/autopilot/state", GET, Operator(O::AutopilotState)),
+        route("/v1/operator/kv/replication", GET, Operator(O::KvReplication)),
     ]
 };
 

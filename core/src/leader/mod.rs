@@ -2,6 +2,7 @@
 
 mod autopilot;
 mod reconcile;
+mod replication;
 mod servers;
 mod tombstone;
 
@@ -13,11 +14,13 @@ use tribune_raft::Change;
 
 use tribune_state::{Autopilot as Settings, Command, SetAutopilot};
 
+use crate::config::KvReplication;
 use crate::node::Node;
 use crate::request::Proposer;
 pub(crate) use autopilot::Seen;
 use autopilot::{Autopilot, Decision};
 pub(crate) use reconcile::on_port;
+use replication::Replication;
 use tombstone::Tombstones;
 
 /// One server's time in office.
@@ -27,6 +30,7 @@ pub(crate) struct Reign {
     since: Index,
     established: bool,
     tombstones: Tombstones,
+    replication: Replication,
     /// How the servers are.
     pub(crate) autopilot: Autopilot,
     /// Nodes in the catalog that no member is, and since when that is known.
@@ -39,11 +43,17 @@ pub(crate) struct Reign {
 
 impl Reign {
     /// Elected, with `since` as the entry that opens the term.
-    pub(crate) fn new(since: Index, now: Instant, heartbeat_interval: Duration) -> Self {
+    pub(crate) fn new(
+        since: Index,
+        now: Instant,
+        heartbeat_interval: Duration,
+        replication: Option<&KvReplication>,
+    ) -> Self {
         Self {
             since,
             established: false,
             tombstones: Tombstones::default(),
+            replication: Replication::new(replication, now),
             autopilot: Autopilot::new(now, heartbeat_interval),
             unknown: BTreeMap::new(),
             next_reconcile: Instant::NEVER,
@@ -74,7 +84,7 @@ impl Reign {
             return Instant::NEVER;
         }
         let duties = self.tombstones.poll_timeout().min(self.autopilot.poll_timeout());
-        duties.min(self.next_reconcile)
+        duties.min(self.next_reconcile).min(self.replication.poll_timeout())
     }
 }
 
@@ -85,6 +95,7 @@ impl Node {
             self.reap_tombstones(now);
             self.care(now);
             self.reconcile_again(now);
+            self.replicate();
         }
     }
 

@@ -39,6 +39,8 @@ pub struct World {
     dark: BTreeSet<u8>,
     /// Whether packets of one pool arrive in the other one, too.
     pub misrouting: bool,
+    /// What servers keep as another datacenter has it, from their next start on.
+    pub replication: BTreeMap<u8, tribune_core::config::KvReplication>,
     /// How many requests were carried from one datacenter to another.
     pub forwards: usize,
 }
@@ -106,6 +108,7 @@ impl World {
             dark: BTreeSet::new(),
             misrouting: false,
             forwards: 0,
+            replication: BTreeMap::new(),
         };
         for name in world.names() {
             world.start(&name);
@@ -647,6 +650,7 @@ impl World {
             requests_max: 65_536,
             settle_max: Duration::from_millis(500),
             tombstone_ttl: Duration::from_secs(900),
+            kv_replication: self.replication.get(&server.datacenter).cloned(),
             started: WallTime(0),
         }
     }

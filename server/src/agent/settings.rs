@@ -45,6 +45,7 @@ pub(super) fn node(
         bootstrap_expect: u64::from(config.bootstrap_expect),
         join: join(config),
         autopilot: autopilot(config),
+        kv_replication: config.kv_replication.clone(),
         gossip: gossip(config),
         encryption: encryption.0,
         raft: raft(config),

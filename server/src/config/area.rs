@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tribune_core::config::KvReplication;
+
 use super::address;
 use super::check::Checker;
 use super::runtime::{
@@ -62,6 +64,31 @@ impl Checker<'_> {
             min_quorum: self.small("autopilot.min_quorum").unwrap_or(0),
             server_stabilization_time: self.span("autopilot.server_stabilization_time", "10s"),
         }
+    }
+
+    /// Keys that are kept as another datacenter has them: a server's business.
+    pub(crate) fn kv_replication(
+        &mut self,
+        datacenter: &str,
+        server: bool,
+    ) -> Option<KvReplication> {
+        let path = "kv_replication.source_datacenter";
+        let source = self.settings.some_text(path).map(str::to_ascii_lowercase);
+        let prefixes = self.settings.texts("kv_replication.prefixes");
+        let Some(source) = source else {
+            if !prefixes.is_empty() {
+                self.complain(path, format!("{path} is missing, but there are prefixes"));
+            }
+            return None;
+        };
+        if source == datacenter {
+            self.complain(path, format!("{path} cannot be {source}: that is this datacenter"));
+        }
+        if prefixes.is_empty() {
+            let path = "kv_replication.prefixes";
+            self.complain(path, format!("{path} is missing. For all keys, it has to say \"\""));
+        }
+        server.then_some(KvReplication { source, prefixes })
     }
 
     pub(crate) fn gossip(&self, pool: &str) -> Gossip {

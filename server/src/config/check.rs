@@ -81,6 +81,7 @@ impl Checker<'_> {
         let addresses = Addresses::read(self);
         let watches = self.watches(!addresses.http.is_empty());
         self.check_default_policy();
+        let kv_replication = self.kv_replication(&datacenter, server);
         Config {
             dev,
             node_name: self.node_name(),
@@ -111,6 +112,7 @@ impl Checker<'_> {
             },
             raft: self.raft(),
             autopilot: self.autopilot(),
+            kv_replication,
             gossip_lan: self.gossip("gossip_lan"),
             gossip_wan: self.gossip("gossip_wan"),
             encrypt: self.encrypt(),

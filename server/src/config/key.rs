@@ -175,6 +175,8 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("raft_trailing_logs", Int),
     moot("raft_boltdb", Raw),
     moot("raft_logstore", Raw),
+    honoured("kv_replication.source_datacenter", Text),
+    honoured("kv_replication.prefixes", Texts),
     honoured("autopilot.cleanup_dead_servers", Bool),
     honoured("autopilot.last_contact_threshold", Duration),
     honoured("autopilot.max_trailing_logs", Int),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tribune_base::id::NodeId;
+use tribune_core::config::KvReplication;
 use tribune_io::gossip::Key;
 
 /// A configuration that makes sense. There is no other kind: [`Sources::build`](super::Sources::build)
@@ -67,6 +68,8 @@ pub struct Config {
     pub leave: Leave,
     /// How consensus is timed and how long its log grows.
     pub raft: Raft,
+    /// Keys that are kept as another datacenter has them, if any are.
+    pub kv_replication: Option<KvReplication>,
     /// The first settings of a new cluster's autopilot.
     pub autopilot: Autopilot,
     /// How fast the LAN pool gossips.

@@ -118,6 +118,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         requests_max: 65_536,
         settle_max: Duration::from_millis(500),
         tombstone_ttl: Duration::from_secs(900),
+        kv_replication: None,
         started: WallTime(1_700_000_000_000),
     }
 }

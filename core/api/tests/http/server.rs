@@ -173,6 +173,9 @@ fn operate(call: &OperatorCall) -> Response {
         },
         OperatorCall::AutopilotHealth { pretty } => operator::health(&health, *pretty),
         OperatorCall::AutopilotState { pretty } => operator::state(&health, *pretty),
+        OperatorCall::KvReplication { pretty } => {
+            tribune_api::replication::status(&Default::default(), *pretty)
+        }
     }
 }
 

@@ -21,7 +21,7 @@ fn world() -> World {
         world.start(name);
     }
     world.join_wan("b1", "n1");
-    world.run(Duration::from_secs(20));
+    world.run(Duration::from_secs(30));
     world
 }
 

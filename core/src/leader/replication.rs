@@ -307,7 +307,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// See [`RETRY`].
-const RETRY_MAX: Duration = Duration::from_secs(30);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Keys that are changed by one entry of the log.
 const BATCH_MAX: usize = 128;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tribune_agent::ServiceDefinition;
 use tribune_api::agent::AgentCall;
-use tribune_api::http::{Content, Method, OwnedRequest, Response};
+use tribune_api::http::{Content, Method, OwnedRequest, ReadMeta, Response};
 use tribune_api::plan::{
     self, Consistency, Context, Evaluation, Plan, PoolCall, Query, Read, Selection, Write,
     WriteAnswer,
@@ -717,7 +717,12 @@ fn shown(evaluation: &Evaluation) -> Response {
     Response {
         status: evaluation.status,
         content: Content::Raw,
-        meta: None,
+        meta: Some(ReadMeta {
+            index: evaluation.index,
+            known_leader: true,
+            last_contact: Duration::ZERO,
+            effective: None,
+        }),
         headers: Vec::new(),
         body: evaluation.body.clone(),
     }

@@ -5,6 +5,7 @@ mod export;
 mod get;
 mod import;
 mod put;
+mod replication;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub(crate) enum Kv {
     Get(get::Get),
     Import(import::Import),
     Put(put::Put),
+    Replication(replication::Replication),
 }
 
 impl Kv {
@@ -30,6 +32,7 @@ impl Kv {
             Self::Get(command) => command.run(terminal),
             Self::Import(command) => command.run(terminal),
             Self::Put(command) => command.run(terminal),
+            Self::Replication(command) => command.run(terminal),
         }
     }
 }

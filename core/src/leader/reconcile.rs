@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use tribune_base::bug;
 use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{Change, Member, MemberEvent, Status as Standing};
@@ -29,6 +30,13 @@ impl Node {
         // Where it is there already, nothing changes and nobody is woken. Refused only if the log is
         // full or this server no longer leads: then the next leader writes it.
         let _ = self.propose(Command::Register(registration), Proposer::Duty);
+        if bug!(C05) {
+            let members: Vec<_> = self.gossip.members().cloned().collect();
+            let commands = members.iter().filter(|it| *it.name != *self.config.name);
+            for command in commands.filter_map(|it| self.criticism(it)).collect::<Vec<_>>() {
+                let _ = self.propose(command, Proposer::Duty);
+            }
+        }
         self.reconcile_all();
     }
 

@@ -57,6 +57,18 @@ fn two_agents_of_one_name_do_not_take_turns() {
     });
 }
 
+/// A leader finds out about everybody at once, and its log may not take that much.
+#[test]
+fn who_could_not_be_written_down_is_written_down_soon() {
+    for_each_seed(|seed| {
+        let mut plan = Plan::calm_with(seed, 5, 5, SECONDS * 5);
+        plan.knobs.raft.uncommitted_entries_max = 2;
+        let outcome = play(plan);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        assert!(outcome.simulated < SECONDS * 30, "seed {seed}: {:?}", outcome.simulated);
+    });
+}
+
 fn play(plan: Plan) -> Outcome {
     world::run(&plan, true)
 }

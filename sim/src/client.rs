@@ -114,8 +114,7 @@ impl Client {
         };
         let known = known.copied().unwrap_or(0);
         let client = number;
-        let asked =
-            Asked { client, server, life, forwarded, action, serial, value, known, floor };
+        let asked = Asked { client, server, life, forwarded, action, serial, value, known, floor };
         self.pending.insert(Pending { asked, invoked: now, id: None })
     }
 

@@ -241,7 +241,8 @@ impl Plan {
         draw_clocks(rng, servers, heal_at, &knobs, &mut items);
         let changes = draw_operators(rng, servers, heal_at, &mut items);
         let core_only = !changes && rng.chance(1, 2);
-        let twins = agents != 0 && agents::draw(seed, (servers, agents), heal_at, &mut knobs, &mut items);
+        let twins =
+            agents != 0 && agents::draw(seed, (servers, agents), heal_at, &mut knobs, &mut items);
         items.sort_by_key(|it| it.at);
         let scripts = workload::draw(seed, length, servers, agents);
         Self { seed, servers, agents, twins, knobs, items, scripts, heal_at, core_only }

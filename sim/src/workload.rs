@@ -5,7 +5,7 @@ mod catalog;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
-pub use self::catalog::{Checked, Local, Look, NODES, Name, SERVICES, STATES, TTL};
+pub use self::catalog::{Checked, Local, Look, NODES, Name, OUTSIDE, SERVICES, STATES, TTL};
 
 /// What one client does, one thing after the other.
 #[derive(Clone, Debug, Default)]
@@ -236,7 +236,9 @@ fn script(
 /// Two changes at once and then a while of nothing: of the first there is nothing to tell those who
 /// wait for names, and the second comes while somebody finds that out.
 fn bursts(length: Duration) -> Script {
-    let pair = |n: u32| [Action::Set(0), if n.is_multiple_of(2) { Action::Create(3) } else { Action::Delete(3) }];
+    let pair = |n: u32| {
+        [Action::Set(0), if n.is_multiple_of(2) { Action::Create(3) } else { Action::Delete(3) }]
+    };
     let count = u32::try_from(length.as_millis() / BURST_GAP.as_millis()).unwrap_or(u32::MAX);
     let actions = (0..count).flat_map(pair).enumerate();
     let op = |(n, action): (usize, Action)| {

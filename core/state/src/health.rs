@@ -16,7 +16,9 @@ pub fn aggregate<'a, I: IntoIterator<Item = &'a Check>>(checks: I) -> Status {
     if bug!(C01) {
         // Only worse than passing.
         let others = |it: &Status| *it != Status::Maintenance;
-        return statuses.max_by_key(|it| (others(it) && *it != Status::Passing, *it)).unwrap_or(Status::Passing);
+        return statuses
+            .max_by_key(|it| (others(it) && *it != Status::Passing, *it))
+            .unwrap_or(Status::Passing);
     }
     statuses.max().unwrap_or(Status::Passing)
 }

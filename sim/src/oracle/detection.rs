@@ -61,7 +61,9 @@ impl Detection {
         registration: &Registration,
     ) {
         let name = registration.node.as_str();
-        let Some(check) = registration.checks.iter().find(|it| it.id == SERF_HEALTH) else { return };
+        let Some(check) = registration.checks.iter().find(|it| it.id == SERF_HEALTH) else {
+            return;
+        };
         // A leader writes itself down whenever it begins.
         if registration.id.is_some_and(|id| tribune_base::id::ServerId::from(id) == it.id()) {
             return;
@@ -93,9 +95,10 @@ impl Detection {
 /// Whether `state` says all of it already.
 fn adds_nothing(state: &Snapshot, registration: &Registration) -> bool {
     let checks = state.node_checks(&registration.node).1;
-    let says = registration.checks.iter().all(|new| {
-        checks.iter().any(|it| it.id == new.id && it.status == new.status)
-    });
+    let says = registration
+        .checks
+        .iter()
+        .all(|new| checks.iter().any(|it| it.id == new.id && it.status == new.status));
     says && registration.skip_node_update && registration.services.is_empty()
 }
 

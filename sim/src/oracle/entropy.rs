@@ -94,7 +94,10 @@ fn promise(asked: &Asked) -> Option<(String, bool)> {
         | Local::Maintain(..)
         | Local::MaintainNode(_)
         | Local::Health(_)
-        | Local::Leave => return None,
+        | Local::Leave
+        | Local::Enlist(_)
+        | Local::Strike(_)
+        | Local::StrikeNode => return None,
     };
     Some((Local::instance(local.subject(), asked.client), there))
 }
@@ -125,7 +128,8 @@ pub(crate) fn problem(state: &Snapshot, local: &Registered) -> Option<String> {
     }
     let services = state.node_services(name).1.map(|it| it.services).unwrap_or_default();
     let theirs = services.into_iter().filter(|it| it.id != "consul").map(service);
-    let (theirs, ours): (Vec<_>, Vec<_>) = (theirs.collect(), local.services().map(service).collect());
+    let (theirs, ours): (Vec<_>, Vec<_>) =
+        (theirs.collect(), local.services().map(service).collect());
     if theirs != ours {
         return Some(format!("{name} has {ours:?}, and the catalog says {theirs:?}"));
     }
@@ -158,7 +162,11 @@ fn what_is_another_s_is_not_touched() {
 
     let (me, other) = (NodeId(Uuid(1)), NodeId(Uuid(2)));
     let register = |id, node: &str| {
-        Command::Register(Registration { id: Some(id), node: node.into(), ..Registration::default() })
+        Command::Register(Registration {
+            id: Some(id),
+            node: node.into(),
+            ..Registration::default()
+        })
     };
     let gone = |service: &str| {
         let service_id = service.to_owned();

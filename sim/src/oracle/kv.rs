@@ -132,7 +132,8 @@ impl Kv {
         (applied, index): (Index, Index),
     ) {
         report.require(index != Index(0), "BQ-2", || format!("{action:?} has index zero"));
-        let known = self.indexes.entry((server, life, action.kind(), action.subject())).or_default();
+        let known =
+            self.indexes.entry((server, life, action.kind(), action.subject())).or_default();
         // A rendering that took its time shows an older state than one that did not.
         if applied < known.0 {
             return;
@@ -181,12 +182,7 @@ impl Kv {
     }
 
     /// An answer about services. What it shows is somebody else's business.
-    fn on_other(
-        report: &mut Report,
-        asked: &Asked,
-        response: &Response,
-        end: Index,
-    ) -> Answered {
+    fn on_other(report: &mut Report, asked: &Asked, response: &Response, end: Index) -> Answered {
         let index = response.meta.map(|it| it.index);
         report.require(index.is_none_or(|it| it <= end.max(Index(1))), "KV-3", || {
             format!("{asked:?} has index {index:?}, and the log ends at {end}")

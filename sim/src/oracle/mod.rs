@@ -32,10 +32,10 @@ mod truth;
 mod views;
 mod wakeup;
 
-use tribune_base::id::{Index, ServerId, Term};
-use tribune_base::time::Instant;
 use tribune_api::http::Response;
 use tribune_api::plan::Query;
+use tribune_base::id::{Index, ServerId, Term};
+use tribune_base::time::Instant;
 use tribune_core::{Node, Shown};
 use tribune_raft::{Message, Persist, Role};
 

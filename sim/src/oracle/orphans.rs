@@ -35,7 +35,8 @@ fn find(state: &Snapshot) -> Option<(String, String)> {
         there.extend(services(&node.name).map(|id| (node.name.as_str(), id)));
     }
     let checks = state.checks_in_state(None).1.into_iter();
-    let mut checks = checks.filter(|it| !there.contains(&(it.node.as_str(), it.service_id.as_str())));
+    let mut checks =
+        checks.filter(|it| !there.contains(&(it.node.as_str(), it.service_id.as_str())));
     checks.next().map(|it| (it.node.clone(), it.id.clone()))
 }
 
@@ -53,7 +54,10 @@ fn left(state: &Snapshot, command: &Command) -> Option<(String, String)> {
             });
             about.next().map(|it| (it.node.clone(), it.id.clone()))
         }
-        Command::Register(_) | Command::Kv(_) | Command::ReapTombstones { .. } | Command::Ignored => None,
+        Command::Register(_)
+        | Command::Kv(_)
+        | Command::ReapTombstones { .. }
+        | Command::Ignored => None,
         #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
         // What else there may be removes nothing.
         _ => None,
@@ -74,8 +78,12 @@ fn a_check_that_outlives_its_service_is_noticed() {
         store.apply(at, tribune_base::time::WallTime(0), command);
         store.snapshot()
     };
-    let state =
-        apply(&Command::Register(Registration { node: node(), services, checks, ..Registration::default() }));
+    let state = apply(&Command::Register(Registration {
+        node: node(),
+        services,
+        checks,
+        ..Registration::default()
+    }));
     assert_eq!(find(&state), None);
     let service_id = "web".to_owned();
     let gone = Deregistration { node: node(), service_id, ..Deregistration::default() };

@@ -20,7 +20,8 @@ pub(crate) fn on_rendered(
     response: &Response,
 ) {
     let Query::HealthService { service, passing: true, tags, .. } = query else { return };
-    let Some(fact) = truth.get(applied).filter(|_| tags.is_empty() && response.status == 200) else {
+    let Some(fact) = truth.get(applied).filter(|_| tags.is_empty() && response.status == 200)
+    else {
         return;
     };
     let well = |checks: &[&Check]| checks.iter().all(|it| it.status == Status::Passing);
@@ -81,10 +82,12 @@ fn an_instance_that_is_not_well_is_noticed() {
 
     let (id, name) = ("web-0".to_owned(), "web".to_owned());
     let service = Service { id: id.clone(), name, port: 80, ..Service::default() };
-    let warns = Check { id, status: Status::Warning, service_id: service.id.clone(), ..Check::default() };
+    let warns =
+        Check { id, status: Status::Warning, service_id: service.id.clone(), ..Check::default() };
     let node = "a1".to_owned();
     let (services, checks) = (vec![service], vec![warns]);
-    let command = Command::Register(Registration { node, services, checks, ..Registration::default() });
+    let command =
+        Command::Register(Registration { node, services, checks, ..Registration::default() });
     let mut truth = Truth::default();
     truth.say(command);
 

@@ -8,9 +8,9 @@ use tribune_api::plan::{Context, Query, Selection};
 use tribune_base::id::Index;
 use tribune_state::Touch;
 
+use super::Report;
 use super::matching::words;
 use super::truth::Fact;
-use super::Report;
 use crate::workload::{SERVICES, STATES};
 
 /// Every question about the catalog, and what was last said to it.
@@ -44,7 +44,8 @@ impl Views {
                 format!("{}: {query:?} had index {index} and has {}: {body}", fact.id, answer.index)
             });
             let topic = query.topic();
-            let woken = fact.touched.iter().any(|it| matches!(it, Touch::Topic(it) if *it == topic));
+            let woken =
+                fact.touched.iter().any(|it| matches!(it, Touch::Topic(it) if *it == topic));
             report.require(woken, "CH-6", || {
                 format!("{}: who waits for {query:?} is not woken", fact.id)
             });
@@ -76,7 +77,9 @@ fn queries(nodes: &[String]) -> Vec<Query> {
         queries.push(Query::HealthNode { node: node.clone(), selection: selection() });
     }
     let states = STATES.into_iter();
-    queries.extend(states.map(|it| Query::HealthState { state: it.to_owned(), selection: selection() }));
+    queries.extend(
+        states.map(|it| Query::HealthState { state: it.to_owned(), selection: selection() }),
+    );
     queries
 }
 

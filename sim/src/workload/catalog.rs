@@ -14,7 +14,10 @@ pub type Name = u8;
 pub const SERVICES: [&str; 3] = ["web", "db", "cache"];
 
 /// The nodes that may be asked for: servers, and client agents.
-pub const NODES: [&str; 10] = ["n1", "n2", "n3", "n4", "n5", "a1", "a2", "a3", "a4", "a5"];
+pub const NODES: [&str; 11] = ["n1", "n2", "n3", "n4", "n5", "a1", "a2", "a3", "a4", "a5", OUTSIDE];
+
+/// A node that no agent runs on.
+pub const OUTSIDE: &str = "outside";
 
 /// The states that checks are looked up by.
 pub const STATES: [&str; 4] = ["any", "passing", "warning", "critical"];
@@ -45,6 +48,12 @@ pub enum Local {
     Health(Name),
     /// Have the agent leave, if it is no server.
     Leave,
+    /// Write an instance that no agent knows into the catalog, with a check.
+    Enlist(Name),
+    /// Remove it there.
+    Strike(Name),
+    /// Remove its node there.
+    StrikeNode,
 }
 
 /// How a service is checked.
@@ -92,6 +101,8 @@ impl Local {
             Self::Maintain(_, false) | Self::MaintainNode(false) => "resume",
             Self::Health(_) => "agent-health",
             Self::Leave => "leave-pool",
+            Self::Enlist(_) => "enlist",
+            Self::Strike(_) | Self::StrikeNode => "strike",
         }
     }
 
@@ -104,8 +115,14 @@ impl Local {
             | Self::AddCheck(name)
             | Self::DropCheck(name)
             | Self::Maintain(name, _)
-            | Self::Health(name) => SERVICES[name as usize % SERVICES.len()],
-            Self::AddNodeCheck | Self::DropNodeCheck | Self::MaintainNode(_) | Self::Leave => "",
+            | Self::Health(name)
+            | Self::Enlist(name)
+            | Self::Strike(name) => SERVICES[name as usize % SERVICES.len()],
+            Self::AddNodeCheck
+            | Self::DropNodeCheck
+            | Self::MaintainNode(_)
+            | Self::Leave
+            | Self::StrikeNode => "",
         }
     }
 }
@@ -186,7 +203,11 @@ pub(super) fn draw(seed: u64, length: Duration, servers: usize, agents: usize) -
     let mut scripts = Vec::new();
     for _ in 0..owners {
         // Most have their services at client agents: that is what those are for.
-        let home = if rng.chance(1, 4) { rng.below(places) } else { servers as u64 + rng.below(agents as u64) };
+        let home = if rng.chance(1, 4) {
+            rng.below(places)
+        } else {
+            servers as u64 + rng.below(agents as u64)
+        };
         let mut draw = |rng: &mut Rng| draw_local(rng, leaves);
         let mut script = script(rng, length, gap, quiet, &mut draw);
         for op in &mut script.ops {
@@ -235,6 +256,9 @@ fn draw_local(rng: &mut Rng, leaves: bool) -> Action {
         31..34 => Local::Maintain(name, on),
         34..36 => Local::MaintainNode(on && rng.chance(1, 2)),
         36 if leaves => Local::Leave,
+        37 => Local::Enlist(name),
+        38 if on => Local::Strike(name),
+        38 => Local::StrikeNode,
         _ => Local::Health(name),
     })
 }
@@ -313,6 +337,23 @@ impl Local {
             Self::MaintainNode(on) => enable("maintenance", on),
             Self::Health(_) => plain(&format!("health/service/id/{id}")),
             Self::Leave => plain("leave"),
+            Self::Enlist(name) => {
+                let port = 9_000 + client * 10 + name as usize % SERVICES.len();
+                let status = ["passing", "warning", "critical"][serial as usize % 3];
+                let body = format!(
+                    r#"{{"Node":"{OUTSIDE}","Address":"10.9.0.1","Service":{{"ID":"{id}","Service":"{}","Port":{port}}},"Check":{{"CheckID":"{id}:up","Name":"up","Status":"{status}","ServiceID":"{id}"}}}}"#,
+                    self.subject()
+                );
+                ("/v1/catalog/register".to_owned(), String::new(), body)
+            }
+            Self::Strike(_) => {
+                let body = format!(r#"{{"Node":"{OUTSIDE}","ServiceID":"{id}"}}"#);
+                ("/v1/catalog/deregister".to_owned(), String::new(), body)
+            }
+            Self::StrikeNode => {
+                let body = format!(r#"{{"Node":"{OUTSIDE}"}}"#);
+                ("/v1/catalog/deregister".to_owned(), String::new(), body)
+            }
         }
     }
 }

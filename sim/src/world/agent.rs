@@ -406,7 +406,13 @@ impl World {
             let (changes, patience) = match plan::plan(&request, &context) {
                 Plan::Answer(response) => return self.respond(client, generation, response),
                 Plan::Agent(call) => {
-                    return self.ask_agent(place, core, local, (client, generation), Call::Agent(call));
+                    return self.ask_agent(
+                        place,
+                        core,
+                        local,
+                        (client, generation),
+                        Call::Agent(call),
+                    );
                 }
                 Plan::Read(read) if read.min_index.0 != 0 => {
                     (false, read.wait + read.wait / 16 + HOLD_MAX)

@@ -148,8 +148,9 @@ impl World {
     fn new(plan: &Plan, keep: bool) -> Self {
         let servers = plan.servers;
         let names = agent::names(plan);
-        let everybody: Vec<_> =
+        let mut everybody: Vec<_> =
             (1..=servers).map(|it| format!("n{it}")).chain(names.iter().cloned()).collect();
+        everybody.push(crate::workload::OUTSIDE.to_owned());
         let mut scripts = plan.scripts.clone();
         // The last client does nothing before everything is put right.
         scripts.push(crate::workload::Script::default());

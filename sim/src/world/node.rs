@@ -101,7 +101,8 @@ pub(super) fn config(number: usize, network: u8, name: &str, plan: &Plan) -> Con
         ..tribune_agent::Config::new(name, id, &address)
     };
     let reconnect_interval = plan.knobs.reconnect;
-    let gossip = tribune_gossip::Config { reconnect_interval, ..tribune_gossip::Config::lan("dc1") };
+    let gossip =
+        tribune_gossip::Config { reconnect_interval, ..tribune_gossip::Config::lan("dc1") };
     Config {
         id,
         name: name.to_owned(),
@@ -333,7 +334,9 @@ impl World {
             self.send(n, node, &to, message, shown, local);
         } else if let Output::Packet { area: Area::Lan, to, bytes } = output {
             self.send_packet(n, &to.ip().to_string(), &bytes);
-        } else if let Output::Event(tribune_core::Event::Member { area: Area::Lan, name, .. }) = &output {
+        } else if let Output::Event(tribune_core::Event::Member { area: Area::Lan, name, .. }) =
+            &output
+        {
             self.oracle.detection.on_member(n, name, self.now);
         } else if let Output::ForgetLog { through } = output {
             self.oracle.on_forget(n, through, &self.disks[n]);

@@ -202,10 +202,7 @@ impl World {
             }
             Plan::Answer(response) => return self.respond(client, generation, response),
             Plan::Agent(call) => Call::Agent(call),
-            Plan::Pool(_)
-            | Plan::Status(_)
-            | Plan::Operator(_)
-            | Plan::Remote(_) => {
+            Plan::Pool(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote(_) => {
                 unreachable!("no client asks for such a thing")
             }
         };
@@ -305,8 +302,7 @@ impl World {
     fn resolve(&mut self, n: usize, view: &View, service: &str) -> Response {
         let config = dns::Config { udp_answer_limit: 0, ..dns::Config::new("dc1") };
         let name = format!("{service}.service.consul.");
-        let question =
-            Question { name: &name, kind: RecordKind::Srv, answers_max: usize::MAX };
+        let question = Question { name: &name, kind: RecordKind::Srv, answers_max: usize::MAX };
         let rng = &mut Rng::new(self.now.0 ^ n as u64);
         let answer = dns::answer(&question, &view.snapshot, &config, 0, rng);
         let port = |it: &Record| match it.data {
@@ -392,7 +388,9 @@ impl World {
         if let Some(pending) = &it.pending {
             let (server, life, id) = (pending.asked.server, pending.asked.life, pending.id);
             let forwarded = pending.asked.forwarded;
-            if !forwarded && self.servers[server].life == life && self.servers[server].node.is_some()
+            if !forwarded
+                && self.servers[server].life == life
+                && self.servers[server].node.is_some()
             {
                 let local = self.servers[server].clock.local(self.now);
                 let report = &mut self.oracle.report;

@@ -55,6 +55,15 @@ struct Ask {
     deadline: Instant,
 }
 
+impl Asker {
+    /// The client that gives up if nobody answers it, if there is one.
+    const fn client(self) -> Option<RequestId> {
+        match self {
+            Self::Client(id) => Some(id),
+        }
+    }
+}
+
 impl Across {
     pub(crate) fn new(first_serial: u64) -> Self {
         Self { last_serial: first_serial, asks: BTreeMap::new(), serials: BTreeMap::new() }
@@ -66,16 +75,18 @@ impl Across {
 
     fn insert(&mut self, ask: Ask) -> u64 {
         self.last_serial = self.last_serial.wrapping_add(1);
-        let Asker::Client(id) = ask.asker;
-        self.serials.insert(id, self.last_serial);
+        if let Some(id) = ask.asker.client() {
+            self.serials.insert(id, self.last_serial);
+        }
         self.asks.insert(self.last_serial, ask);
         self.last_serial
     }
 
     fn remove(&mut self, serial: u64) -> Option<Ask> {
         let ask = self.asks.remove(&serial)?;
-        let Asker::Client(id) = ask.asker;
-        self.serials.remove(&id);
+        if let Some(id) = ask.asker.client() {
+            self.serials.remove(&id);
+        }
         Some(ask)
     }
 

@@ -25,6 +25,8 @@ pub struct Agent {
     pub server: SocketAddr,
     /// Its place in the LAN pool.
     pub lan: SocketAddr,
+    /// Its place in the WAN pool, if it is a server.
+    pub wan: SocketAddr,
 }
 
 /// Where an agent runs.
@@ -103,6 +105,7 @@ impl Agent {
             dns: at(dns),
             server: at(server),
             lan: at(lan),
+            wan: at(wan),
             place,
         }
     }

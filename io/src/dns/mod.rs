@@ -28,14 +28,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tribune_api::dns::{Config, Rcode};
-use tribune_api::http::OwnedRequest;
+use tribune_api::error::Error;
+use tribune_api::http::{OwnedRequest, Response};
+use tribune_api::plan::Remote;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_core::Call;
 use tribune_state::Snapshot;
 
-use self::wire::refuse;
 pub use self::wire::{Responder, Transport};
+use self::wire::{datacenter, refuse};
 use crate::handle::NodeHandle;
 use crate::net::{Listener as _, Net, Udp};
 
@@ -54,15 +56,40 @@ pub trait Source: Send + Sync + 'static {
     fn forwards_to(&self) -> Option<&NodeHandle> {
         None
     }
+
+    /// Who asks other datacenters, if anybody does: a server's node.
+    fn asks_across(&self) -> Option<&NodeHandle> {
+        None
+    }
 }
 
 /// What another agent answers to `packet`. Empty, if nothing is to be said.
-async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport) -> Bytes {
+async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport, config: &Config) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
+    let datacenter = datacenter(&packet, config);
     let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
         Ok(response) if response.status == 200 => response.body,
+        Ok(_) | Err(_) => unavailable.into(),
+    }
+}
+
+/// What `datacenter` answers to `packet`, or `unknown` if there is no such datacenter.
+async fn ask_across(
+    node: &NodeHandle,
+    packet: Bytes,
+    transport: Transport,
+    datacenter: String,
+    unknown: Bytes,
+) -> Bytes {
+    let unavailable = refuse(&packet, Rcode::ServFail);
+    let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
+    match node.call(Call::Across { request, there }).await {
+        Ok(response) if response.status == 200 => response.body,
+        Ok(response) if response == Response::from(Error::NoPathToDatacenter) => unknown,
         Ok(_) | Err(_) => unavailable.into(),
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use tribune_base::rng::Rng;
 
-use super::{Responder, Source, Transport, forward};
+use super::{Responder, Source, Transport, ask_across, forward};
 use crate::net::{Listener, Stream};
 
 /// Answer what comes in by `listener`, for ever.
@@ -90,12 +90,9 @@ fn split(bytes: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
 /// Add the response to `packet`, after its length.
 async fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], responses: &mut Vec<u8>) {
     if let Some(node) = responder.source().forwards_to() {
-        let response = forward(node, Bytes::copy_from_slice(packet), Transport::Tcp).await;
-        if let Some(len) = u16::try_from(response.len()).ok().filter(|it| 0 < *it) {
-            responses.extend_from_slice(&len.to_be_bytes());
-            responses.extend_from_slice(&response);
-        }
-        return;
+        let (packet, config) = (Bytes::copy_from_slice(packet), responder.source().config());
+        let response = forward(node, packet, Transport::Tcp, &config).await;
+        return put(&response, responses);
     }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
@@ -103,8 +100,24 @@ async fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], response
         responses.truncate(start);
         return;
     }
+    let datacenter = responder.elsewhere();
+    if let (Some(datacenter), Some(node)) = (datacenter, responder.source().asks_across()) {
+        let packet = Bytes::copy_from_slice(packet);
+        let unknown = Bytes::copy_from_slice(&responses[start + 2..]);
+        responses.truncate(start);
+        let response = ask_across(node, packet, Transport::Tcp, datacenter, unknown).await;
+        return put(&response, responses);
+    }
     let len = u16::try_from(responses.len() - start - 2).expect("messages are kept within that");
     responses[start..start + 2].copy_from_slice(&len.to_be_bytes());
+}
+
+/// Add a response, after its length; nothing, if nothing is to be said.
+fn put(response: &[u8], responses: &mut Vec<u8>) {
+    if let Some(len) = u16::try_from(response.len()).ok().filter(|it| 0 < *it) {
+        responses.extend_from_slice(&len.to_be_bytes());
+        responses.extend_from_slice(response);
+    }
 }
 
 /// How many connections at once. More are closed as they come.

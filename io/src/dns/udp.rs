@@ -8,11 +8,12 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::{FORWARDS_MAX, Responder, Source, Transport, forward};
+use super::{FORWARDS_MAX, Responder, Source, Transport, ask_across, forward};
 use crate::net::Udp;
 
 /// Answer what comes in by `socket`, for ever.
 pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder<S>) {
+    let (socket, mut tasks) = (Arc::new(socket), JoinSet::new());
     let mut packet = vec![0; PACKET_LEN_MAX];
     let mut response = Vec::new();
     loop {
@@ -22,8 +23,18 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             match received {
                 Ok((len, from)) => {
                     response.clear();
-                    if responder.respond(&packet[..len], Transport::Udp, &mut response) {
-                        send(&socket, &response, from).await;
+                    let packet = &packet[..len];
+                    let answered = responder.respond(packet, Transport::Udp, &mut response);
+                    match responder.elsewhere() {
+                        _ if !answered => {}
+                        Some(datacenter) => {
+                            let packet = Bytes::copy_from_slice(packet);
+                            let unknown = Bytes::copy_from_slice(&response);
+                            let (source, socket) = (responder.source(), Arc::clone(&socket));
+                            let asked = (packet, datacenter, unknown);
+                            ask_elsewhere(&mut tasks, source, socket, asked, from);
+                        }
+                        None => send(&*socket, &response, from).await,
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -36,6 +47,30 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             received = socket.try_recv(&mut packet);
         }
     }
+}
+
+/// Have `packet` answered by another datacenter: nobody else waits for it.
+fn ask_elsewhere<U: Udp, S: Source>(
+    tasks: &mut JoinSet<()>,
+    source: &Arc<S>,
+    socket: Arc<U>,
+    (packet, datacenter, unknown): (Bytes, String, Bytes),
+    from: SocketAddr,
+) {
+    while tasks.try_join_next().is_some() {}
+    if FORWARDS_MAX <= tasks.len() {
+        return;
+    }
+    let source = Arc::clone(source);
+    tasks.spawn(async move {
+        let response = match source.asks_across() {
+            Some(node) => ask_across(node, packet, Transport::Udp, datacenter, unknown).await,
+            None => unknown,
+        };
+        if !response.is_empty() {
+            send(&*socket, &response, from).await;
+        }
+    });
 }
 
 /// Have what comes in by `socket` answered elsewhere, for ever.
@@ -51,7 +86,7 @@ pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
                 let (socket, source) = (Arc::clone(&socket), Arc::clone(&source));
                 tasks.spawn(async move {
                     let Some(node) = source.forwards_to() else { return };
-                    let response = forward(node, packet, Transport::Udp).await;
+                    let response = forward(node, packet, Transport::Udp, &source.config()).await;
                     if !response.is_empty() {
                         send(&*socket, &response, from).await;
                     }

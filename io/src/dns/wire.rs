@@ -26,17 +26,26 @@ pub struct Responder<S> {
     rng: Rng,
     /// The question's name, as text.
     name: String,
+    /// The datacenter that knows the answer to the last question, if that is not ours.
+    elsewhere: Option<String>,
     names: Names,
 }
 
 impl<S: Source> Responder<S> {
     /// Answer from `source`, in an order that follows from `seed`.
     pub fn new(source: Arc<S>, seed: u64) -> Self {
-        Self { source, rng: Rng::new(seed), name: String::new(), names: Names::default() }
+        let (name, names) = (String::new(), Names::default());
+        Self { source, rng: Rng::new(seed), name, elsewhere: None, names }
+    }
+
+    /// The datacenter that knows the answer to the last question, if that is not ours. What was said
+    /// to it is what to say if nobody knows such a datacenter.
+    pub(super) fn elsewhere(&mut self) -> Option<String> {
+        self.elsewhere.take()
     }
 
     /// Where answers come from.
-    pub(super) fn source(&self) -> &S {
+    pub(super) fn source(&self) -> &Arc<S> {
         &self.source
     }
 
@@ -60,7 +69,8 @@ impl<S: Source> Responder<S> {
         };
         let config = self.source.config();
         let sender = Sender::new(transport, message.edns.as_ref());
-        let answer = self.answer(query, &sender, &config);
+        let mut answer = self.answer(query, &sender, &config);
+        self.elsewhere = answer.elsewhere.take();
 
         let mut writer = Writer::new(response, &mut self.names, !config.disable_compression);
         writer.question(query, &self.name);
@@ -88,6 +98,20 @@ impl<S: Source> Responder<S> {
             None => dns::unavailable(&question, config),
         }
     }
+}
+
+/// The datacenter that the question in `packet` is about, if that is another one than ours.
+pub(super) fn datacenter(packet: &[u8], config: &Config) -> Option<String> {
+    let message = Message::from_vec(packet).ok()?;
+    let [query] = message.queries.as_slice() else { return None };
+    // The zone as a whole is the same everywhere.
+    let kind = kind(query.query_type().into());
+    if matches!(kind, RecordKind::Soa | RecordKind::Ns | RecordKind::Axfr) {
+        return None;
+    }
+    let mut name = String::new();
+    spell(query, &mut name);
+    dns::datacenter(&name, config)
 }
 
 /// Say no to `packet`; nothing, if it is no request.

@@ -178,6 +178,10 @@ impl Source for Catalog {
     fn forwards_to(&self) -> Option<&NodeHandle> {
         self.forwards.then_some(&self.node)
     }
+
+    fn asks_across(&self) -> Option<&NodeHandle> {
+        (!self.forwards).then_some(&self.node)
+    }
 }
 
 /// Answers what client agents pass on.

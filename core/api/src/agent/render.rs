@@ -31,7 +31,12 @@ pub(super) fn checks(checks: &[&Check], filter: Option<&Filter>) -> Json {
 
 /// `/v1/agent/members`.
 pub(super) fn members(members: &[Member], filter: Option<&Filter>) -> Json {
-    let mut json = Json::with_capacity(members.len() * 512);
+    let mut json = Json::with_capacity(4 + members.len() * 512);
+    // An agent that is in no such pool: a pool has its own members at least.
+    if members.is_empty() {
+        json.raw("null");
+        return json;
+    }
     json.list(ARRAY, members.iter().filter(|it| wanted(filter, *it)), member);
     json
 }

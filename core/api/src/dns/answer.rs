@@ -51,12 +51,22 @@ pub fn answer(
         (Ok(parsed), _) => below(&zone, question, &name, parsed, rng, &mut answer),
     };
     if !exists {
+        let elsewhere = answer.elsewhere.take();
         answer = Answer { rcode: Rcode::NxDomain, authoritative: true, ..Answer::default() };
+        answer.elsewhere = elsewhere;
     }
     if answer.answers.is_empty() {
         answer.authority.push(soa::record(&zone));
     }
     answer
+}
+
+/// The datacenter whose catalog `question` is about, if that is another one than ours.
+pub fn datacenter(question: &str, config: &Config) -> Option<String> {
+    let name = question.strip_suffix('.').unwrap_or(question).to_ascii_lowercase();
+    let parsed = name::parse(&name, config).ok()?;
+    let datacenter = parsed.datacenter.filter(|it| *it != config.datacenter)?;
+    (!matches!(parsed.lookup, Lookup::Address(_))).then(|| datacenter.to_owned())
 }
 
 /// What to say when the catalog cannot be had: nobody leads, or the leader is out of reach.
@@ -90,7 +100,10 @@ fn below(
             answer.answers.extend(wanted.map(|it| Record::of_question(ttl, host::address(it))));
             true
         }
-        _ if !known => false,
+        _ if !known => {
+            answer.elsewhere = parsed.datacenter.map(str::to_owned);
+            false
+        }
         Lookup::Apex | Lookup::Inner => true,
         Lookup::Service { name: service, tag } => {
             let mut candidates = lookup::candidates(zone.snapshot, zone.config, service, tag);

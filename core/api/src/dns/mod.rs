@@ -29,6 +29,6 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{answer, unavailable};
+pub use answer::{answer, datacenter, unavailable};
 pub use config::{Config, ServiceTtl, Soa};
 pub use record::{Answer, Owner, Question, Rcode, Record, RecordData, RecordKind, SoaData};

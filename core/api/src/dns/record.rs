@@ -59,6 +59,9 @@ pub struct Answer {
     /// Somebody else may know: with recursors configured the question is theirs, and everything
     /// else here is what to say without them.
     pub recurse: bool,
+    /// The datacenter that knows, if that is another one than ours. Everything else here is what to say
+    /// if nobody knows such a datacenter.
+    pub elsewhere: Option<String>,
     /// Rows were left out because of a limit.
     pub truncated: bool,
     /// The rows asked for, in the order drawn for this client.

@@ -36,6 +36,8 @@ pub(crate) struct Across {
 pub(crate) enum Asker {
     /// A client of this agent's or of another's: what comes back is its answer.
     Client(RequestId),
+    /// A client whose query finds nothing here: what comes back is a step towards its answer.
+    Failover(RequestId),
 }
 
 /// One request.
@@ -59,7 +61,7 @@ impl Asker {
     /// The client that gives up if nobody answers it, if there is one.
     const fn client(self) -> Option<RequestId> {
         match self {
-            Self::Client(id) => Some(id),
+            Self::Client(id) | Self::Failover(id) => Some(id),
         }
     }
 }
@@ -151,6 +153,7 @@ impl Node {
                     self.reply(id, result.unwrap_or_else(Response::from));
                 }
             }
+            Asker::Failover(id) => self.failed_over(id, result.ok().as_ref()),
         }
     }
 

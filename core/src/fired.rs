@@ -14,6 +14,7 @@ use tribune_base::time::Instant;
 use tribune_gossip as gossip;
 
 use crate::gossip::Gossip;
+use crate::node::draw_id;
 use crate::request::RequestId;
 
 /// What this agent has heard lately, and who waits for more.
@@ -111,8 +112,7 @@ impl Fired {
 /// Any agent can: the original's clients ask a server to, and cannot while they know none.
 pub(crate) fn fire(gossip: &mut Gossip, now: Instant, fire: Fire, rng: &mut Rng) -> Response {
     let Fire { name, payload, filter, pretty } = fire;
-    let entropy = u128::from(rng.draw()) << 64 | u128::from(rng.draw());
-    let id = Uuid::from_entropy(entropy);
+    let id = draw_id(rng);
     let event = UserEvent { id, name, payload, filter, version: VERSION, ltime: 0 };
     let max = match gossip.fire(now, EVENT, encode(&event)) {
         Ok(()) => return event.fired(pretty),

@@ -12,6 +12,7 @@ use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{self, Plan, PoolCall, Remote, Write};
+use tribune_api::prepared;
 use tribune_base::bug;
 use tribune_base::id::{Index, ServerId};
 use tribune_base::time::{Duration, Instant};
@@ -423,21 +424,26 @@ impl Node {
                 return self.ask_across(id, request, &there);
             }
             self.ledger.wait(id, Pending::Resolving, Instant::NEVER);
-            let packet = request.body;
-            return self.outputs.push_back(Output::Resolve { id, packet, stream });
+            let OwnedRequest { body: packet, asker, .. } = request;
+            return self.outputs.push_back(Output::Resolve { id, packet, stream, asker });
         }
         let context = Arc::clone(&self.config.context);
-        let plan = plan::plan(&request.as_request(), &context);
+        let plan = prepared::plan_from_afar(&request, &context)
+            .unwrap_or_else(|| plan::plan(&request.as_request(), &context));
         if last && !self.leads() && !matches!(plan, Plan::Answer(_)) {
             return self.reply(id, Error::NoClusterLeader.into());
         }
         match plan {
             Plan::Answer(response) => self.reply(id, response),
             Plan::Write(write) => self.try_write(id, write),
-            Plan::Read(read) => match until {
-                None => self.read(id, read, None),
-                Some(deadline) => self.read_until(id, read, deadline),
-            },
+            Plan::Read(mut read) => {
+                read.asked_at(&request.asker.agent);
+                read.shuffle(|| self.rng.draw());
+                match until {
+                    None => self.read(id, read, None),
+                    Some(deadline) => self.read_until(id, read, deadline),
+                }
+            }
             Plan::Status(call) => {
                 let leader = self.raft.leader().and_then(|it| self.roster.member_address(it));
                 let places = Arc::clone(self.gossip.places());

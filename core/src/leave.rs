@@ -125,6 +125,7 @@ impl Node {
             query: format!("id={}", self.config.id),
             token: None,
             body: bytes::Bytes::new(),
+            asker: Default::default(),
         };
         let id = self.own_request();
         let call = OperatorCall::RemovePeer(PeerName::Id(self.raft.id()));

@@ -41,6 +41,7 @@ mod bootstrap;
 mod client;
 pub mod config;
 pub mod event;
+mod failover;
 mod fired;
 mod forward;
 mod gossip;

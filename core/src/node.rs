@@ -12,7 +12,8 @@ use tribune_api::error::Error;
 use tribune_api::http::Response;
 use tribune_api::plan::Write;
 use tribune_base::bug;
-use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::id::{Index, LogId, ServerId, Uuid};
+use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_gossip::{Change, MemberEvent};
 use tribune_raft as raft;
@@ -68,7 +69,7 @@ pub struct Node {
     retry: Instant,
     /// What this server does because it leads. `None` while it does not.
     pub(crate) reign: Option<Reign>,
-    pub(crate) rng: tribune_base::rng::Rng,
+    pub(crate) rng: Rng,
     /// Whether the log takes no more.
     pub(crate) no_space: bool,
     /// The last entry of the two newest snapshots, older first. The log from the older one on is
@@ -112,7 +113,7 @@ impl Node {
                 .expect("a server without any state can be told how to begin");
         }
         let newcomer = (raft.last().index == Index(0)).then(Newcomer::default);
-        let mut rng = tribune_base::rng::Rng::stream(seed, "node");
+        let mut rng = Rng::stream(seed, "node");
         let mut local = Local::new(config.agent.clone(), seed, now);
         local.restore(now, restored.files, restored.services, restored.checks);
         let recovering = restored.recover.is_some();
@@ -122,7 +123,7 @@ impl Node {
         }
         let gossip = Gossip::lan(&config, &config.server_tags(), rng.draw(), now);
         // A stream of its own: who is in no such pool has the luck of a release without one.
-        let mut afar = tribune_base::rng::Rng::stream(seed, "wan");
+        let mut afar = Rng::stream(seed, "wan");
         let mut this = Self {
             gossip,
             wan: Gossip::wan(&config, afar.draw(), now),
@@ -532,7 +533,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn try_write(&mut self, id: RequestId, write: Write) {
+    pub(crate) fn try_write(&mut self, id: RequestId, mut write: Write) {
+        write.identify(|| draw_id(&mut self.rng));
         // A write needs no knowledge of the past: what it meets, it meets when it is applied.
         if self.raft.is_leader() {
             self.write(id, write);
@@ -594,6 +596,7 @@ impl Node {
                 | Pending::Rendering(_)
                 | Pending::Resolving
                 | Pending::Across
+                | Pending::Failover(_)
                 | Pending::Leave => {
                     unreachable!("{id:?} has no deadline in the ledger")
                 }
@@ -636,6 +639,11 @@ impl Node {
         assert!(self.store.index() <= self.applied);
         debug_assert_eq!(self.ledger.count_changes(), self.watches.len());
     }
+}
+
+/// An id that nothing else has.
+pub(crate) fn draw_id(rng: &mut Rng) -> Uuid {
+    Uuid::from_entropy(u128::from(rng.draw()) << 64 | u128::from(rng.draw()))
 }
 
 /// More rounds than any input needs: the machines would be feeding each other for ever.

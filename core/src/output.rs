@@ -8,6 +8,7 @@ use tribune_agent::{ChangeSeq, CheckSpec, RunId};
 use tribune_api::http::Response;
 use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::{Consistency, Query};
+use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
 use tribune_raft::{Persist, SnapshotMeta};
@@ -94,6 +95,8 @@ pub enum Output {
         packet: Bytes,
         /// Whether it came in a stream.
         stream: bool,
+        /// Who asks.
+        asker: Asker,
     },
     /// Write a snapshot to disk, then say [`SnapshotSaved`](crate::Input::SnapshotSaved).
     SaveSnapshot {

@@ -6,6 +6,7 @@ use tribune_agent::{ChangeSeq, Local, SyncId};
 use tribune_api::http::{OwnedRequest, Response};
 use tribune_api::operator::OperatorCall;
 use tribune_api::plan::{Read, Write, WriteAnswer};
+use tribune_api::prepared::Failover;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Instant;
 
@@ -59,6 +60,8 @@ pub(crate) enum Pending {
     },
     /// Something to change.
     Change(Waiting),
+    /// Another datacenter to find something.
+    Failover(Box<Failover>),
     /// The shell to render its answer.
     Rendering(Waiting),
     /// The shell to answer a packet.
@@ -170,6 +173,7 @@ impl Ledger {
             | Pending::HandOver { .. }
             | Pending::Leave
             | Pending::Confirmation(_)
+            | Pending::Failover(_)
             | Pending::Change(_)
             | Pending::Rendering(_)
             | Pending::Resolving

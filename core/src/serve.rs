@@ -97,6 +97,8 @@ impl Node {
     fn look(&mut self, id: RequestId, waiting: Waiting) {
         if waiting.read.waits(self.store.view()) {
             self.park(id, waiting);
+        } else if let Some(failover) = self.failover(&waiting.read) {
+            self.fail_over(id, failover);
         } else {
             let anyway = waiting.read.min_index == Index(0);
             self.serve([(id, waiting)], anyway);

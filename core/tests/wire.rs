@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tribune_api::http::{Content, Effective, Method, OwnedRequest, ReadMeta, Response};
+use tribune_api::prepared::Asker;
 use tribune_base::codec::{self, Writer};
 use tribune_base::id::{Index, LogId, ServerId, Term};
 use tribune_base::time::{Duration, Instant};
@@ -147,7 +148,8 @@ fn from_afar() -> impl Strategy<Value = Wire> {
     let forward = (any::<u64>(), name(), name(), any::<u32>(), data());
     let forward = forward.prop_map(|(serial, from, datacenter, millis, body)| {
         let (method, path, query) = (Method::Put, from.clone(), datacenter.clone());
-        let request = OwnedRequest { method, path, query, token: None, body };
+        let asker = Asker::default();
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         let patience = Duration::from_millis(millis.into());
         Wire::Forward { serial, from, datacenter, patience, request }
     });
@@ -167,7 +169,9 @@ fn message() -> impl Strategy<Value = Wire> {
     let ask = (any::<u64>(), name(), name(), prop::option::of(name()), data());
     let ask = ask.prop_map(|(serial, path, query, token, body)| {
         let method = Method::Put;
-        let request = OwnedRequest { method, path, query, token, body };
+        let asker =
+            Asker { agent: path.clone(), ip: (serial % 3 == 0).then(|| [10, 0, 0, 1].into()) };
+        let request = OwnedRequest { method, path, query, token, body, asker };
         Wire::Ask { serial, request, last: serial % 2 == 0 }
     });
     let rows = (any::<u64>(), prop::option::of(name())).prop_map(|(serial, node)| {
@@ -246,6 +250,7 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         query: "consistent".into(),
         token: Some("secret".into()),
         body: Bytes::from_static(b"body"),
+        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()) },
     };
     let response = Response {
         status: 404,
@@ -306,6 +311,7 @@ fn afar() -> [(&'static str, Wire, &'static str); 4] {
         query: "dc=dc2".into(),
         token: None,
         body: Bytes::new(),
+        asker: Asker::default(),
     };
     let forward = Wire::Forward {
         serial: 5,
@@ -396,8 +402,8 @@ const WELCOME: &str = "0806";
 const PROPOSE: &str = "0807120d0a0b08071207636f6d6d616e64";
 const PROPOSED: &str =
     "080812260a0b080712040801100120ac020a110808120a08021a06080112026e3120ad020a0408091801";
-const ASK: &str = "0809122a08051226080112082f76312f6b762f611a0a636f6e73697374656e7422067365637265742a04\
-    626f6479";
+const ASK: &str = "0809123808051234080112082f76312f6b762f611a0a636f6e73697374656e7422067365637265742a04\
+    626f6479320263313a0831302e302e302e39";
 const ANSWER: &str = "080a122d0805122908940310031a0c08ac02100118c096b102200322100a084c6f636174696f6e12042f\
     75692f2a026e6f";
 const PRE_VOTE: &str = "0801120908011003180220ac02";
@@ -416,7 +422,8 @@ const READ_INDEX_KNOWN: &str = "0801120b080c10033804300128ac02";
 const INSTALL: &str = "08011233080d1003180220ac025a1d0a1b0a100000000000000000000000000000000112076e313a3833\
     303060076a0570696563653001";
 const INSTALLED: &str = "0801120b080e1003180220ac02600c";
-const LAST_ASK: &str = "0809122c08051226080112082f76312f6b762f611a0a636f6e73697374656e7422067365637265742a04626f64791801";
+const LAST_ASK: &str = "0809123a08051234080112082f76312f6b762f611a0a636f6e73697374656e7422067365637265742a04\
+    626f6479320263313a0831302e302e302e391801";
 const FORGET: &str = "080b12020805";
 const READ_ROWS: &str = "080c120608051a026331";
 const ROWS: &str = "080d12160805121208101a0e120263311a0831302e302e302e39";

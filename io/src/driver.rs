@@ -21,6 +21,7 @@ use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_api::http::Response;
 use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::Context;
+use tribune_api::prepared::Asker;
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
 use tribune_core::{Agent, Area, Input, Output, RequestId, Serve, Shown, View, Wire};
@@ -161,7 +162,14 @@ pub struct Parts<W, S, C, N: Net> {
 pub trait Resolve: Send + Sync {
     /// The answer to `packet`, which may have come in a stream, or nothing, from what `view` shows
     /// at `now`.
-    fn resolve(&self, view: &View, now: Instant, packet: &[u8], stream: bool) -> Vec<u8>;
+    fn resolve(
+        &self,
+        view: &View,
+        now: Instant,
+        packet: &[u8],
+        stream: bool,
+        asker: &Asker,
+    ) -> Vec<u8>;
 }
 
 /// Why a node stopped.
@@ -456,7 +464,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             Output::InstallSnapshot(meta) => self.snapshots.add(Chore::Install(meta)),
             Output::Reply { id, response } => self.reply(id, response),
             Output::Serve(serve) => self.serve(serve),
-            Output::Resolve { id, packet, stream } => self.resolve(id, packet, stream),
+            Output::Resolve { id, packet, stream, asker } => {
+                self.resolve(id, packet, stream, asker);
+            }
             Output::SaveSnapshot { meta, snapshot } => self.save_snapshot(meta, snapshot),
             Output::ForgetLog { through } => self.wal.forget(through),
             Output::RunCheck { run, spec, timeout } => {
@@ -525,13 +535,13 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         });
     }
 
-    fn resolve(&self, id: RequestId, packet: Bytes, stream: bool) {
+    fn resolve(&self, id: RequestId, packet: Bytes, stream: bool, asker: Asker) {
         let view = self.handle.shared().view.load_full();
         let (resolve, messages) = (Arc::clone(&self.resolve), self.messages());
         let now = self.clock.now();
         self.edge.spawn(async move {
             let mut response = Response::empty(200);
-            response.body = resolve.resolve(&view, now, &packet, stream).into();
+            response.body = resolve.resolve(&view, now, &packet, stream, &asker).into();
             let served = Input::Served { ids: vec![id], response: Some(response) };
             let _ = messages.send(ToNode::Report(served));
         });

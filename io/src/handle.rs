@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{mpsc, oneshot};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
+use tribune_base::hash::fnv1a;
 use tribune_base::time::Instant;
 use tribune_core::{Call, Input, RequestId, View};
 
@@ -95,6 +96,12 @@ impl NodeHandle {
         let response = answer.await.map_err(|_| unanswered)?;
         abandoned.shared = None;
         Ok(response)
+    }
+
+    /// A number that is another each time: to spread load, and for nothing that must stay secret.
+    pub fn draw(&self) -> u64 {
+        let count = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        fnv1a(&count.to_le_bytes())
     }
 
     /// Ask the node to stop.

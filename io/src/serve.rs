@@ -32,6 +32,9 @@ pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> An
     if !view.satisfies(now, read.consistency, read.max_stale) {
         return Answer::Later(None);
     }
+    if read.query.fails_over(&view.snapshot, &view.places) {
+        return Answer::Later(None);
+    }
     if read.waits(&view.snapshot) {
         // Only what is here at the client's own index is what the client has. It may have asked a
         // server that was ahead of this one, and what this one shows may come back.

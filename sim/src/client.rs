@@ -234,6 +234,7 @@ impl Http {
             token: None,
             body: self.body.clone(),
             remote: None,
+            forwarded_for: None,
         }
     }
 }

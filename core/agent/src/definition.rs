@@ -203,7 +203,7 @@ impl ServiceDefinition {
         if let Some(port) = ports.into_iter().find(|it| !(0..=65_535).contains(it)) {
             return Err(InvalidService::Port(port));
         }
-        validate_meta(&self.meta)?;
+        validate_meta(&self.meta, ReservedKeys::Refused)?;
         for check in &self.checks {
             check.kind(0)?;
             if !["", "passing", "warning", "critical"].contains(&check.status.as_str()) {
@@ -252,12 +252,24 @@ impl WeightsDefinition {
     }
 }
 
-/// Check the metadata of a node or a service.
+/// What to do with keys that agents themselves use, such as `consul-version`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReservedKeys {
+    /// Nobody else may say that.
+    Refused,
+    /// Somebody looks for those who do.
+    Allowed,
+}
+
+/// Check the metadata of a node or a service, or metadata that is looked for.
 ///
 /// # Errors
 ///
 /// The first pair that is wrong, or that there are too many.
-pub fn validate_meta(meta: &BTreeMap<String, String>) -> Result<(), InvalidMeta> {
+pub fn validate_meta(
+    meta: &BTreeMap<String, String>,
+    reserved: ReservedKeys,
+) -> Result<(), InvalidMeta> {
     if META_COUNT_MAX < meta.len() {
         return Err(InvalidMeta::TooMany);
     }
@@ -269,7 +281,7 @@ pub fn validate_meta(meta: &BTreeMap<String, String>) -> Result<(), InvalidMeta>
             "Key contains invalid characters".to_owned()
         } else if META_KEY_LEN_MAX < key.len() {
             format!("Key is too long (limit: {META_KEY_LEN_MAX} characters)")
-        } else if key.starts_with("consul-") {
+        } else if reserved == ReservedKeys::Refused && key.starts_with("consul-") {
             "Key prefix 'consul-' is reserved for internal use".to_owned()
         } else if META_VALUE_LEN_MAX < value.len() {
             format!("Value is too long (limit: {META_VALUE_LEN_MAX} characters)")

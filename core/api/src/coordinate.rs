@@ -60,7 +60,12 @@ impl Places {
     ) {
         let Some(near) = &selection.near else { return };
         let near = if near == AGENT { &context.node } else { near };
-        let Some(from) = self.nodes.get(near.as_str()) else { return };
+        self.sort_from(rows, near, node);
+    }
+
+    /// Put what is near to the node called `from` first.
+    pub(crate) fn sort_from<T>(&self, rows: &mut [T], from: &str, node: impl Fn(&T) -> &str) {
+        let Some(from) = self.nodes.get(from) else { return };
         rows.sort_by_cached_key(|row| {
             let place = self.nodes.get(node(row));
             place.map_or(Duration::MAX, |it| from.coordinate.distance(&it.coordinate))
@@ -161,7 +166,7 @@ pub fn from_here(query: &mut String, node: &str) {
 }
 
 /// What `near` calls the agent that is asked.
-const AGENT: &str = "_agent";
+pub(crate) const AGENT: &str = "_agent";
 
 #[test]
 fn numbers_are_written_as_the_original_does() {

@@ -15,6 +15,8 @@
 //! | pass, warn, fail of a check without TTL | 500 | 404 | as newer releases do |
 //! | filters of an event that make no sense, an event that is too long | 500 | 400 | the same |
 //! | catalog/register refused by what is stored | 500 | 500 | clients retry it as they do the original's |
+//! | a prepared query that makes no sense | 500 | 400 | nothing failed but the request |
+//! | a prepared query refused by what is stored | 500 | 500 | as catalog/register |
 //! | unknown datacenter, no leader | 500 | 500 | clients tell it by its text and retry |
 
 use std::borrow::Cow;
@@ -254,9 +256,9 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::CheckNode { .. } => Self::bad(refusal.to_string()),
-            Refusal::MissingService { .. } | Refusal::NameReserved(_) => {
-                Self::Refused(refusal.to_string())
-            }
+            Refusal::MissingService { .. }
+            | Refusal::NameReserved(_)
+            | Refusal::PreparedQuery(_) => Self::Refused(refusal.to_string()),
         }
     }
 }

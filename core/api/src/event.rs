@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use regex::{Regex, RegexBuilder};
 use tribune_base::id::{Index, Uuid};
 use tribune_base::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::http::Response;
 use crate::plan::{Call, Plan};
 use crate::pool::PoolCall;
 use crate::pretty;
+use crate::regexp::compile;
 use crate::render::{ARRAY, Json};
 
 /// What a client wants to be fired.
@@ -175,24 +175,6 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Plan, Error> {
     let name = call.params.get("name").unwrap_or_default().to_owned();
     Ok(Plan::Pool(PoolCall::Events(EventList { name, index, wait, pretty: call.pretty() })))
 }
-
-/// Understand an expression, or say what is wrong with it in words that people search for.
-fn compile(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text).size_limit(REGEX_SIZE_MAX).build().map_err(|error| {
-        // The library draws a picture; its last line says it in words.
-        let drawn = error.to_string();
-        match drawn.lines().last().unwrap_or_default().trim_start_matches("error: ") {
-            "unclosed character class" => {
-                format!("missing closing ]: `{}`", &text[text.find('[').unwrap_or(0)..])
-            }
-            "unclosed group" => format!("missing closing ): `{text}`"),
-            other => other.to_owned(),
-        }
-    })
-}
-
-/// The most memory that an expression of somebody else's may take when it is understood.
-const REGEX_SIZE_MAX: usize = 256 << 10;
 
 #[test]
 fn an_event_is_for_those_it_names() {

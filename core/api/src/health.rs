@@ -107,7 +107,8 @@ pub(crate) fn service(
     json
 }
 
-fn write_instance(json: &mut Json, instance: &HealthInstance<'_>) {
+/// An instance with its node and its checks.
+pub(crate) fn write_instance(json: &mut Json, instance: &HealthInstance<'_>) {
     json.raw(r#"{"Node":"#);
     render::node(json, instance.node);
     json.raw(r#","Service":"#);

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use tribune_base::id::Index;
 use tribune_base::time::Duration;
 
+use crate::prepared::Asker;
+
 /// An HTTP request, read completely. Borrows from whatever read it.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -23,6 +25,8 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// Who asks. `None` over a Unix socket.
     pub remote: Option<IpAddr>,
+    /// For whom, as far as a proxy says: the first address of `X-Forwarded-For`.
+    pub forwarded_for: Option<IpAddr>,
 }
 
 /// A [`Request`] that travels to another server.
@@ -38,6 +42,8 @@ pub struct OwnedRequest {
     pub token: Option<String>,
     /// The body.
     pub body: Bytes,
+    /// Whose client asks, and where that is, if the agent that it came to first has said so.
+    pub asker: Asker,
 }
 
 /// The methods this API knows.
@@ -123,17 +129,19 @@ impl Request<'_> {
             query: self.query.to_owned(),
             token: self.token.map(str::to_owned),
             body: self.body.clone(),
+            asker: Asker { agent: String::new(), ip: self.forwarded_for.or(self.remote) },
         }
     }
 }
 
 impl OwnedRequest {
-    /// A DNS request, as it came to an agent that cannot answer it: those travel like any other.
-    /// `stream`, if it came in one.
-    pub fn dns(packet: Bytes, stream: bool) -> Self {
+    /// A DNS request, as it came from `ip` to an agent that cannot answer it: those travel like any
+    /// other. `stream`, if it came in one.
+    pub fn dns(packet: Bytes, stream: bool, ip: Option<IpAddr>) -> Self {
         let path = if stream { DNS_STREAM } else { DNS_PACKET };
         let (method, query) = (Method::Other, String::new());
-        Self { method, path: path.to_owned(), query, token: None, body: packet }
+        let asker = Asker { agent: String::new(), ip };
+        Self { method, path: path.to_owned(), query, token: None, body: packet, asker }
     }
 
     /// The same, of a DNS request that names another datacenter.
@@ -158,7 +166,7 @@ impl OwnedRequest {
         }
     }
 
-    /// The request as this agent sees it. Who asked is known to the agent that it came to first.
+    /// The request as this agent sees it.
     pub fn as_request(&self) -> Request<'_> {
         Request {
             method: self.method,
@@ -166,7 +174,8 @@ impl OwnedRequest {
             query: &self.query,
             token: self.token.as_deref(),
             body: self.body.clone(),
-            remote: None,
+            remote: self.asker.ip,
+            forwarded_for: None,
         }
     }
 }

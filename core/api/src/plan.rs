@@ -1,7 +1,7 @@
 //! What a request needs of the node.
 
 use bytes::Bytes;
-use tribune_base::id::Index;
+use tribune_base::id::{Index, Uuid};
 use tribune_base::time::Duration;
 use tribune_state as state;
 
@@ -12,8 +12,10 @@ use crate::filter::{Filter, Row, Rows};
 use crate::http::{Content, Method, Request, Response};
 use crate::operator::OperatorCall;
 use crate::params::Params;
+use crate::prepared::Execution;
+use crate::render::Json;
 use crate::route::{self, Endpoint, Found};
-use crate::{catalog, health, kv, operator, pretty};
+use crate::{catalog, health, kv, operator, prepared, pretty};
 
 pub use crate::pool::PoolCall;
 pub use crate::status::StatusCall;
@@ -100,6 +102,10 @@ pub struct Write {
 pub enum WriteAnswer {
     /// Whether it took effect: `true` or `false`.
     Bool,
+    /// What the id is of what was made. Zero, until it is drawn.
+    Id(Uuid),
+    /// Nothing, if all went well.
+    Empty,
 }
 
 /// A look at the replicated state.
@@ -225,6 +231,22 @@ pub enum Query {
     },
     /// The settings of autopilot.
     Autopilot,
+    /// All prepared queries.
+    PreparedQueries,
+    /// One prepared query.
+    PreparedQuery {
+        /// Its id.
+        id: Uuid,
+    },
+    /// What a prepared query asks for.
+    ExplainQuery {
+        /// The name it is asked for by.
+        name: String,
+        /// How fresh the answer is, which it repeats.
+        consistency: Consistency,
+    },
+    /// What a prepared query finds.
+    ExecuteQuery(Box<Execution>),
     /// Where nodes are.
     Coordinates {
         /// Only this one.
@@ -278,6 +300,7 @@ fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
         Endpoint::Agent(it) => crate::agent::plan(it, &call),
         Endpoint::Operator(it) => operator::plan(it, &call),
         Endpoint::Pool(it) => crate::pool::plan(it, &call),
+        Endpoint::PreparedQuery(it) => prepared::plan(it, &call),
         Endpoint::Status(it) => crate::status::plan(it, &call),
     }
 }
@@ -376,11 +399,46 @@ impl WriteAnswer {
     pub fn response(self, outcome: state::Outcome, pretty: bool) -> Response {
         match self {
             Self::Bool => crate::status::written(outcome, pretty),
+            Self::Id(id) => crate::status::done(outcome, || {
+                let mut json = Json::with_capacity(64);
+                json.raw(r#"{"ID":"#);
+                json.uuid(id);
+                json.raw("}");
+                pretty::response(200, json.finish(), pretty)
+            }),
+            Self::Empty => crate::status::done(outcome, || Response::empty(200)),
+        }
+    }
+}
+
+impl Write {
+    /// Name what is made, if it has no name yet: `draw` says how.
+    pub fn identify(&mut self, draw: impl FnOnce() -> Uuid) {
+        use state::prepared_query::Command::Create;
+        if let (state::Command::PreparedQuery(Create(query)), WriteAnswer::Id(id @ Uuid(0))) =
+            (&mut self.command, &mut self.answer)
+        {
+            query.id = draw();
+            *id = query.id;
         }
     }
 }
 
 impl Read {
+    /// Have equals come in an order of their own, if order is drawn: `draw` says how.
+    pub fn shuffle(&mut self, draw: impl FnOnce() -> u64) {
+        if let Query::ExecuteQuery(execution) = &mut self.query {
+            execution.seed = draw();
+        }
+    }
+
+    /// A client of the agent on `node` has asked, if that is known: what is near is near to that.
+    pub fn asked_at(&mut self, node: &str) {
+        if let (Query::ExecuteQuery(execution), false) = (&mut self.query, node.is_empty()) {
+            node.clone_into(&mut execution.asker.agent);
+        }
+    }
+
     /// Whether the client waits for a change, and knows everything that `snapshot` shows.
     pub fn waits(&self, snapshot: &state::Snapshot) -> bool {
         self.min_index != Index(0) && self.query.index(snapshot) <= self.min_index
@@ -406,6 +464,11 @@ impl Query {
                 catalog::node_topic(node)
             }
             Self::Autopilot => Topic::Autopilot,
+            // An answer that finds something is not waited for: see `index`.
+            Self::PreparedQueries
+            | Self::PreparedQuery { .. }
+            | Self::ExplainQuery { .. }
+            | Self::ExecuteQuery(_) => Topic::PreparedQueries,
             Self::HealthNode { node, .. } => Topic::node_checks(node),
             Self::HealthChecks { service, selection } => {
                 selection.joined(Topic::service_checks(service))
@@ -419,7 +482,17 @@ impl Query {
 
     /// The version of the answer in `snapshot`, without working the answer out. Never zero.
     pub fn index(&self, snapshot: &state::Snapshot) -> Index {
+        // They depend on more than one could wait for, and the original counts none of it.
+        if matches!(self, Self::ExplainQuery { .. } | Self::ExecuteQuery(_)) {
+            return Index(1);
+        }
         snapshot.index_of(&self.topic())
+    }
+
+    /// Whether other datacenters are to be asked, because there is nothing here.
+    pub fn fails_over(&self, snapshot: &state::Snapshot, places: &Places) -> bool {
+        let Self::ExecuteQuery(execution) = self else { return false };
+        prepared::Failover::begin(execution, snapshot, places, false).is_some()
     }
 
     /// Work out the answer. A pure function, wherever the snapshot is.
@@ -450,8 +523,14 @@ impl Query {
             }
             Self::CoordinateDatacenters => coordinate::datacenters(context, places),
             Self::KvGet { key, raw } => return kv::one(key, *raw, snapshot),
+            Self::PreparedQuery { id } => return prepared::get(*id, snapshot),
+            Self::ExplainQuery { name, consistency } => {
+                return prepared::explained(name, *consistency, snapshot);
+            }
+            Self::ExecuteQuery(it) => return prepared::executed(it, snapshot, places, context),
             Self::KvList { prefix } => return kv::list(prefix, snapshot),
             Self::KvKeys { prefix, separator } => return kv::names(prefix, separator, snapshot),
+            Self::PreparedQueries => prepared::list(snapshot),
             Self::CatalogNodes { selection } => catalog::nodes(selection, snapshot, around),
             Self::CatalogServices { selection } => catalog::services(selection, snapshot),
             Self::CatalogService { service, tags, selection } => {
@@ -481,8 +560,14 @@ impl Query {
     /// whoever waits for a change should then compare before waking.
     pub const fn hides_changes(&self) -> bool {
         match self {
-            Self::KvGet { .. } | Self::KvList { .. } | Self::Autopilot => false,
+            Self::KvGet { .. }
+            | Self::KvList { .. }
+            | Self::Autopilot
+            | Self::PreparedQueries
+            | Self::ExplainQuery { .. }
+            | Self::ExecuteQuery(_) => false,
             Self::KvKeys { .. }
+            | Self::PreparedQuery { .. }
             | Self::Coordinates { .. }
             | Self::CoordinateDatacenters
             | Self::CatalogNodes { .. }
@@ -507,7 +592,11 @@ impl Query {
             | Self::Coordinates { .. }
             | Self::CoordinateDatacenters
             | Self::Autopilot => false,
-            Self::CatalogNodes { .. }
+            Self::PreparedQueries
+            | Self::PreparedQuery { .. }
+            | Self::ExplainQuery { .. }
+            | Self::ExecuteQuery(_)
+            | Self::CatalogNodes { .. }
             | Self::CatalogServices { .. }
             | Self::CatalogService { .. }
             | Self::CatalogNode { .. }

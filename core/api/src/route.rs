@@ -35,6 +35,8 @@ pub enum Endpoint {
     Operator(OperatorEndpoint),
     /// `/v1/agent/join/`, `/v1/event/` and what else is about the pool.
     Pool(PoolEndpoint),
+    /// `/v1/query`, and below.
+    PreparedQuery(PreparedQueryEndpoint),
     /// `/v1/status/`.
     Status(StatusEndpoint),
 }
@@ -106,6 +108,14 @@ pub enum StatusEndpoint {
     Peers,
 }
 
+/// Endpoints about prepared queries.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs)] // The names are those of the paths.
+pub enum PreparedQueryEndpoint {
+    All,
+    One,
+}
+
 /// Endpoints about the pool of agents.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[allow(missing_docs)] // The names are those of the paths.
@@ -135,10 +145,11 @@ pub const ROUTES: &[Route] = {
     use AgentEndpoint as A;
     use CatalogEndpoint as C;
     use CoordinateEndpoint as D;
-    use Endpoint::{Agent, Catalog, Coordinate, Health, Kv, Operator, Pool, Status};
+    use Endpoint::{Agent, Catalog, Coordinate, Health, Kv, Operator, Pool, PreparedQuery, Status};
     use HealthEndpoint as H;
     use OperatorEndpoint as O;
     use PoolEndpoint as P;
+    use PreparedQueryEndpoint as Q;
 
     const GET: &[Method] = &[Method::Get];
     const PUT: &[Method] = &[Method::Put];
@@ -146,12 +157,13 @@ pub const ROUTES: &[Route] = {
     const GET_PUT: &[Method] = &[Method::Get, Method::Put];
     const ALL: &[Method] = &[Method::Get, Method::Post, Method::Put, Method::Delete];
     const PUT_POST: &[Method] = &[Method::Put, Method::Post];
-    const KV: &[Method] = &[Method::Get, Method::Put, Method::Delete];
+    const GET_POST: &[Method] = &[Method::Get, Method::Post];
+    const GET_PUT_DELETE: &[Method] = &[Method::Get, Method::Put, Method::Delete];
     const fn route(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Route {
         Route { path, methods, endpoint }
     }
     &[
-        route("/v1/kv/", KV, Kv),
+        route("/v1/kv/", GET_PUT_DELETE, Kv),
         route("/v1/health/service/", GET, Health(H::Service)),
         route("/v1/health/checks/", GET, Health(H::Checks)),
         route("/v1/health/node/", GET, Health(H::Node)),
@@ -164,6 +176,8 @@ pub const ROUTES: &[Route] = {
         route("/v1/catalog/datacenters", GET, Catalog(C::Datacenters)),
         route("/v1/catalog/register", PUT, Catalog(C::Register)),
         route("/v1/catalog/deregister", PUT, Catalog(C::Deregister)),
+        route("/v1/query", GET_POST, PreparedQuery(Q::All)),
+        route("/v1/query/", GET_PUT_DELETE, PreparedQuery(Q::One)),
         route("/v1/status/leader", GET, Status(StatusEndpoint::Leader)),
         route("/v1/status/peers", GET, Status(StatusEndpoint::Peers)),
         route("/v1/agent/self", GET, Agent(A::Itself)),

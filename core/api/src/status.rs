@@ -71,6 +71,16 @@ pub(crate) fn written(outcome: Outcome, pretty: bool) -> Response {
     }
 }
 
+/// `answer`, if the write was done, and otherwise why not.
+pub(crate) fn done(outcome: Outcome, answer: impl FnOnce() -> Response) -> Response {
+    match outcome {
+        Outcome::Done(_) => answer(),
+        refused @ (Outcome::Refused(_) | Outcome::Batch(_) | Outcome::Ignored) => {
+            written(refused, false)
+        }
+    }
+}
+
 pub(crate) fn plan(endpoint: StatusEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
     if let Some(plan) = call.remote() {
         return Ok(plan);

@@ -91,6 +91,7 @@ impl Client {
         patience: Duration,
     ) {
         from_here(&mut request.query, &self.config.name);
+        self.config.name.clone_into(&mut request.asker.agent);
         if self.route.is_empty() {
             return self.reply(id, Error::NoServers.into());
         }

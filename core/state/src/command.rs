@@ -14,6 +14,7 @@ use tribune_base::id::{Index, NodeId};
 
 use crate::autopilot::SetAutopilot;
 use crate::kv;
+use crate::prepared_query;
 use crate::types::{Check, Service};
 
 /// One change of the state.
@@ -27,6 +28,8 @@ pub enum Command {
     Deregister(Deregistration),
     /// Change how servers are taken care of.
     SetAutopilot(SetAutopilot),
+    /// Change the prepared queries.
+    PreparedQuery(prepared_query::Command),
     /// Forget deletions up to and including this index.
     ReapTombstones {
         /// The newest deletion to forget.

@@ -24,7 +24,7 @@
 //! # Where to start reading
 //!
 //! [`Store::apply`], then [`Snapshot`] for the questions, [`watch`] for how they wait, and
-//! [`kv`], [`catalog`] and [`autopilot`] for the tables. The format of snapshots is in [`snapshot`].
+//! [`kv`], [`catalog`], [`prepared_query`] and [`autopilot`] for the tables. The format of snapshots is in [`snapshot`].
 
 #![forbid(unsafe_code)]
 
@@ -32,8 +32,10 @@ pub mod autopilot;
 pub mod catalog;
 pub mod command;
 pub mod health;
+mod instance;
 pub mod kv;
 pub mod outcome;
+pub mod prepared_query;
 mod row;
 pub mod snapshot;
 pub mod store;
@@ -47,7 +49,9 @@ pub use autopilot::{Autopilot, SetAutopilot};
 pub use catalog::{HealthInstance, Instance, NodeServices};
 pub use command::{Command, DecodeError, Deregistration, Registration};
 pub use health::aggregate;
+pub use instance::OwnedInstance;
 pub use outcome::{NameReserved, Outcome, Refusal};
+pub use prepared_query::{PreparedQuery, QueryRefusal, ServiceQuery};
 pub use snapshot::RestoreError;
 pub use store::{Applied, Snapshot, Store};
 pub use types::{Check, Node, Service, ServiceAddress, Status, Weights};

@@ -1,8 +1,9 @@
 //! What came of a command, and its bytes: whoever asked may be on another server.
 
 use tribune_base::codec::{DecodeError, Reader, Writer};
-use tribune_base::id::NodeId;
+use tribune_base::id::{NodeId, Uuid};
 
+use crate::prepared_query::QueryRefusal;
 use crate::row;
 
 /// What whoever asked is told.
@@ -18,7 +19,7 @@ pub enum Outcome {
     Ignored,
 }
 
-/// Why a registration makes no sense. Whoever sent it is at fault, and nothing has changed.
+/// Why a command makes no sense. Whoever sent it is at fault, and nothing has changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// A check of a service that is not there.
@@ -38,6 +39,9 @@ pub enum Refusal {
     /// A name that another node has.
     #[error(transparent)]
     NameReserved(Box<NameReserved>),
+    /// A prepared query that cannot be, or is not there.
+    #[error(transparent)]
+    PreparedQuery(QueryRefusal),
 }
 
 /// The name of a node that is alive cannot be taken by another.
@@ -123,8 +127,8 @@ impl Outcome {
 }
 
 impl Refusal {
-    /// Fields: 1 which, 2 the node, 3 the other name; of a reserved name also 4 and 5, who wants it
-    /// and who has it.
+    /// Fields: 1 which, 2 the node or what a query is called, 3 the other name; of a reserved name
+    /// also 4 and 5, who wants it and who has it; 6 the id of a query or of a session.
     fn encode(&self, writer: &mut Writer) {
         match self {
             Self::MissingService { node } => {
@@ -143,12 +147,24 @@ impl Refusal {
                 row::write_node_id(writer, 4, Some(reserved.id));
                 row::write_node_id(writer, 5, reserved.owner);
             }
+            Self::PreparedQuery(refusal) => {
+                let (kind, name, id) = match refusal {
+                    QueryRefusal::Unknown(id) => (QUERY_UNKNOWN, "", *id),
+                    QueryRefusal::NameTaken(name) => (QUERY_NAME_TAKEN, name.as_str(), Uuid(0)),
+                    QueryRefusal::NameIsId(name) => (QUERY_NAME_IS_ID, name.as_str(), Uuid(0)),
+                    QueryRefusal::CatchAllTaken => (QUERY_CATCH_ALL_TAKEN, "", Uuid(0)),
+                    QueryRefusal::UnknownSession(id) => (QUERY_UNKNOWN_SESSION, "", *id),
+                };
+                writer.u64(KIND, kind);
+                writer.str(2, name);
+                writer.u128(6, id.0);
+            }
         }
     }
 
     fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
         let (mut kind, mut node, mut other) = (0, String::new(), String::new());
-        let (mut id, mut owner) = (None, None);
+        let (mut id, mut owner, mut query) = (None, None, Uuid(0));
         while let Some(field) = reader.field()? {
             match field.tag {
                 KIND => kind = field.u64()?,
@@ -156,6 +172,7 @@ impl Refusal {
                 3 => field.str()?.clone_into(&mut other),
                 4 => id = Some(row::read_node_id(&field)?),
                 5 => owner = Some(row::read_node_id(&field)?),
+                6 => query = Uuid(field.u128()?),
                 _ => {}
             }
         }
@@ -168,6 +185,11 @@ impl Refusal {
                 owner,
                 owner_name: other,
             })),
+            QUERY_UNKNOWN => Self::PreparedQuery(QueryRefusal::Unknown(query)),
+            QUERY_NAME_TAKEN => Self::PreparedQuery(QueryRefusal::NameTaken(node)),
+            QUERY_NAME_IS_ID => Self::PreparedQuery(QueryRefusal::NameIsId(node)),
+            QUERY_CATCH_ALL_TAKEN => Self::PreparedQuery(QueryRefusal::CatchAllTaken),
+            QUERY_UNKNOWN_SESSION => Self::PreparedQuery(QueryRefusal::UnknownSession(query)),
             0 => return Err(DecodeError::Missing { tag: KIND }),
             _ => return Err(DecodeError::Value { tag: KIND }),
         })
@@ -184,6 +206,11 @@ const IGNORED: u64 = 4;
 const MISSING_SERVICE: u64 = 1;
 const CHECK_NODE: u64 = 2;
 const NAME_RESERVED: u64 = 3;
+const QUERY_UNKNOWN: u64 = 8;
+const QUERY_NAME_TAKEN: u64 = 9;
+const QUERY_NAME_IS_ID: u64 = 10;
+const QUERY_CATCH_ALL_TAKEN: u64 = 11;
+const QUERY_UNKNOWN_SESSION: u64 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -192,7 +219,18 @@ mod tests {
     use super::*;
 
     fn id() -> impl Strategy<Value = NodeId> {
-        any::<u128>().prop_map(|it| NodeId(tribune_base::id::Uuid(it)))
+        any::<u128>().prop_map(|it| NodeId(Uuid(it)))
+    }
+
+    fn query_refusal() -> impl Strategy<Value = QueryRefusal> {
+        let id = || any::<u128>().prop_map(Uuid);
+        prop_oneof![
+            id().prop_map(QueryRefusal::Unknown),
+            "[a-z]{0,5}".prop_map(QueryRefusal::NameTaken),
+            "[a-z]{0,5}".prop_map(QueryRefusal::NameIsId),
+            Just(QueryRefusal::CatchAllTaken),
+            id().prop_map(QueryRefusal::UnknownSession),
+        ]
     }
 
     fn refusal() -> impl Strategy<Value = Refusal> {
@@ -204,6 +242,7 @@ mod tests {
             reserved.prop_map(|(name, id, owner, owner_name)| {
                 Refusal::NameReserved(Box::new(NameReserved { name, id, owner, owner_name }))
             }),
+            query_refusal().prop_map(Refusal::PreparedQuery),
         ]
     }
 

@@ -10,6 +10,7 @@ use tribune_base::time::{Duration, WallTime};
 use crate::autopilot::{Autopilot, SetAutopilot};
 use crate::command::{Command, Deregistration, Registration};
 use crate::kv;
+use crate::prepared_query::{self, Failover, PreparedQuery, ServiceQuery, Template};
 use crate::store::{Applied, Store};
 use crate::types::{Check, Service, ServiceAddress, Status, Weights};
 use crate::watch::Topic;
@@ -154,12 +155,54 @@ fn set_autopilot() -> impl Strategy<Value = SetAutopilot> {
     })
 }
 
+fn prepared_query() -> impl Strategy<Value = PreparedQuery> {
+    let strings = || prop::option::of(prop::collection::vec("[xy]?", 0..2));
+    let template = prop_oneof![Just(""), Just("name_prefix_match")];
+    let service = ("[xy]?", 0..3_u64, strings(), any::<bool>(), strings(), meta(), meta())
+        .prop_map(|(near, nearest_n, list, flag, tags, node_meta, service_meta)| ServiceQuery {
+            service: "web".into(),
+            failover: Failover { nearest_n, datacenters: list.clone() },
+            only_passing: flag,
+            ignore_check_ids: list,
+            near,
+            tags,
+            node_meta,
+            service_meta,
+            connect: flag,
+        });
+    (0..4_u128, "([abA](-[ab])?)?", template, "[xy]?", service).prop_map(
+        |(id, name, kind, text, service)| PreparedQuery {
+            id: Uuid(id << 64),
+            name,
+            token: text.clone(),
+            template: Template {
+                kind: kind.into(),
+                regexp: text.clone(),
+                remove_empty_tags: service.connect,
+            },
+            dns_ttl: text,
+            service,
+            ..PreparedQuery::default()
+        },
+    )
+}
+
+fn query_command() -> impl Strategy<Value = prepared_query::Command> {
+    use prepared_query::Command::{Create, Delete, Update};
+    prop_oneof![
+        2 => prepared_query().prop_map(|it| Create(Box::new(it))),
+        1 => prepared_query().prop_map(|it| Update(Box::new(it))),
+        1 => (0..4_u128).prop_map(|it| Delete(Uuid(it << 64))),
+    ]
+}
+
 /// Any command that changes one thing.
 pub(crate) fn single() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => kv_command().prop_map(Command::Kv),
         12 => catalog_command(),
         1 => set_autopilot().prop_map(Command::SetAutopilot),
+        3 => query_command().prop_map(Command::PreparedQuery),
         1 => (0..30_u64).prop_map(|it| Command::ReapTombstones { through: Index(it) }),
     ]
 }
@@ -173,6 +216,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
 pub(crate) fn topics() -> Vec<Topic> {
     let mut topics = vec![
         Topic::Autopilot,
+        Topic::PreparedQueries,
         Topic::Catalog,
         Topic::Nodes,
         Topic::Services,

@@ -24,6 +24,8 @@
 //!   group        10   name of a service, newest changes                          by name
 //!   end          11   number of records before it: the last record
 //!   autopilot    12   settings, create, modify: after the tables, if they were ever set
+//!   queries      13   newest: after the tables, if there ever was one
+//!   query        14   row                                                        by id
 //! ```
 //!
 //! What follows from other rows is not written: it is built anew. A reader skips records of a kind
@@ -56,6 +58,8 @@ const CHECK: u32 = 9 << 1;
 const GROUP: u32 = 10 << 1;
 const END: u32 = 11 << 1;
 const AUTOPILOT: u32 = 12 << 1;
+const QUERIES: u32 = 13 << 1;
+const QUERY: u32 = 14 << 1;
 
 /// Why chunks are not a snapshot. Whoever kept them is at fault; nothing has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

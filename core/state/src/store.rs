@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use tribune_base::id::Index;
+use tribune_base::id::{Index, Uuid};
 use tribune_base::time::WallTime;
 
 use crate::autopilot;
 use crate::catalog::{Catalog, Changes, HealthInstance, Instance, NodeServices};
 use crate::command::Command;
 use crate::kv::{self, Kv};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Refusal};
+use crate::prepared_query::{self, PreparedQuery};
 use crate::snapshot::{self, RestoreError};
 use crate::types::{Check, Node, Status};
 use crate::watch::{Topic, Touch};
@@ -30,6 +31,7 @@ pub struct Snapshot {
     pub(crate) kv: Kv,
     pub(crate) catalog: Catalog,
     pub(crate) autopilot: autopilot::Table,
+    pub(crate) queries: prepared_query::Table,
 }
 
 /// What a command did.
@@ -89,7 +91,8 @@ impl Snapshot {
     pub fn check_integrity(&self) -> Result<(), &'static str> {
         self.kv.check_integrity(self.index)?;
         self.catalog.check_integrity(self.index)?;
-        self.autopilot.check_integrity(self.index)
+        self.autopilot.check_integrity(self.index)?;
+        self.queries.check_integrity(self.index)
     }
 
     fn change(
@@ -115,6 +118,15 @@ impl Snapshot {
                 }
                 Outcome::Done(held)
             }
+            Command::PreparedQuery(command) => match self.queries.apply(changes.at, command) {
+                Ok(changed) => {
+                    if changed {
+                        touched.push(Touch::Topic(Topic::PreparedQueries));
+                    }
+                    Outcome::Done(true)
+                }
+                Err(refusal) => Outcome::Refused(Refusal::PreparedQuery(refusal)),
+            },
             Command::ReapTombstones { through } => {
                 self.kv.reap(*through);
                 Outcome::Done(true)
@@ -142,6 +154,7 @@ impl Snapshot {
             Topic::Kv(key) => self.kv.index_of(key),
             Topic::KvPrefix(prefix) => self.kv.index_under(prefix),
             Topic::Autopilot => self.autopilot.newest().max(Index(1)),
+            Topic::PreparedQueries => self.queries.newest.max(Index(1)),
             Topic::Catalog
             | Topic::Nodes
             | Topic::Services
@@ -185,6 +198,22 @@ impl Snapshot {
     /// Their topic is [`Topic::Autopilot`].
     pub fn autopilot(&self) -> (Index, Option<&autopilot::Row>) {
         (self.index_of(&Topic::Autopilot), self.autopilot.row.as_ref())
+    }
+
+    /// All prepared queries, by id. Their topic is [`Topic::PreparedQueries`].
+    pub fn prepared_queries(&self) -> (Index, impl DoubleEndedIterator<Item = &PreparedQuery>) {
+        let rows = self.queries.rows.values().map(|it| &**it);
+        (self.index_of(&Topic::PreparedQueries), rows)
+    }
+
+    /// One prepared query. Its topic is [`Topic::PreparedQueries`].
+    pub fn prepared_query(&self, id: Uuid) -> (Index, Option<&PreparedQuery>) {
+        (self.index_of(&Topic::PreparedQueries), self.queries.get(id))
+    }
+
+    /// The prepared query that answers to `text`: by its id, by its name, or by its template.
+    pub fn resolve_query(&self, text: &str) -> Option<&PreparedQuery> {
+        self.queries.resolve(text)
     }
 
     /// All nodes, by name. Their topic is [`Topic::Nodes`].

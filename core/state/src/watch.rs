@@ -30,6 +30,8 @@ pub enum Topic {
     Catalog,
     /// The settings of autopilot.
     Autopilot,
+    /// Prepared queries, without what they find.
+    PreparedQueries,
     /// Rows of nodes.
     Nodes,
     /// Rows of services; their names and tags in particular.

@@ -183,7 +183,8 @@ impl World {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (path, query) = (path.to_owned(), query.to_owned());
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let request = OwnedRequest { method, path, query, token: None, body };
+        let asker = Default::default();
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         let plan = plan::plan(&request.as_request(), &self.config(name).context);
         let Plan::Remote(there) = plan else { panic!("{target} is not about another datacenter") };
         self.call(name, Call::Across { request, there })
@@ -199,7 +200,14 @@ impl World {
             from: self.address(from),
             datacenter: datacenter.to_owned(),
             patience: Duration::from_secs(10),
-            request: OwnedRequest { method, path, query, token: None, body: Bytes::new() },
+            request: OwnedRequest {
+                method,
+                path,
+                query,
+                token: None,
+                body: Bytes::new(),
+                asker: Default::default(),
+            },
         };
         let from = self.id(from);
         self.input(at, Input::Message { from, message });
@@ -244,7 +252,8 @@ impl World {
         let (path, query) = (path.to_owned(), query.to_owned());
         let body = Bytes::copy_from_slice(body.as_bytes());
         let changes = method != Method::Get;
-        let request = OwnedRequest { method, path, query, token: None, body };
+        let asker = Default::default();
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         self.call(name, Call::Forward { request, changes, patience: Duration::from_secs(10) })
     }
 
@@ -373,7 +382,8 @@ impl World {
     pub fn operate(&mut self, name: &str, method: Method, target: &str) -> (String, RequestId) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (path, query) = (path.to_owned(), query.to_owned());
-        let request = OwnedRequest { method, path, query, token: None, body: Bytes::new() };
+        let (body, asker) = (Bytes::new(), Default::default());
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
         let Plan::Operator(call) = plan else { panic!("{target} is not about the servers") };
         self.call(name, Call::Operator { call, request })
@@ -385,7 +395,8 @@ impl World {
         let (path, query) = (format!("/v1/event/{path}"), query.to_owned());
         let method = if target.starts_with("fire/") { Method::Put } else { Method::Get };
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let request = OwnedRequest { method, path, query, token: None, body };
+        let asker = Default::default();
+        let request = OwnedRequest { method, path, query, token: None, body, asker };
         let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
         let Plan::Pool(call) = plan else { panic!("{target} is not about events") };
         let call = match call {

@@ -22,11 +22,12 @@ mod wire;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tribune_api::coordinate::Places;
 use tribune_api::dns::{Config, Rcode};
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
@@ -46,6 +47,9 @@ pub trait Source: Send + Sync + 'static {
     /// The newest state there is. `None`: no leader is known, and stale answers are not allowed.
     fn snapshot(&self) -> Option<Snapshot>;
 
+    /// Where nodes are, as far as that is known.
+    fn places(&self) -> Arc<Places>;
+
     /// The settings that hold now.
     fn config(&self) -> Arc<Config>;
 
@@ -63,11 +67,16 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// What another agent answers to `packet`. Empty, if nothing is to be said.
-async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport, config: &Config) -> Bytes {
+/// What another agent answers to `packet`, which came from `from`. Empty, if nothing is to be said.
+async fn forward(
+    node: &NodeHandle,
+    packet: Bytes,
+    (transport, from): (Transport, IpAddr),
+    config: &Config,
+) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
     let datacenter = datacenter(&packet, config);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
     let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
@@ -80,12 +89,12 @@ async fn forward(node: &NodeHandle, packet: Bytes, transport: Transport, config:
 async fn ask_across(
     node: &NodeHandle,
     packet: Bytes,
-    transport: Transport,
+    (transport, from): (Transport, IpAddr),
     datacenter: String,
     unknown: Bytes,
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp);
+    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
     let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
     match node.call(Call::Across { request, there }).await {
         Ok(response) if response.status == 200 => response.body,

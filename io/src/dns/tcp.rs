@@ -1,6 +1,7 @@
 //! Questions in streams (RFC 7766): each after its length, as many as the client likes.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
+use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 
 use super::{Responder, Source, Transport, ask_across, forward};
@@ -39,7 +41,7 @@ where
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let responder = Responder::new(Arc::clone(&source), rng.draw());
         connections.spawn(async move {
-            if let Err(error) = connection(stream, responder, IDLE_MAX).await {
+            if let Err(error) = connection(stream, responder, from.ip(), IDLE_MAX).await {
                 debug!(%error, %from, "connection ended");
             }
             drop(place);
@@ -51,6 +53,7 @@ where
 pub(super) async fn connection<S: Source>(
     mut stream: impl Stream,
     mut responder: Responder<S>,
+    from: IpAddr,
     idle_max: Duration,
 ) -> io::Result<()> {
     let mut pending = Vec::new();
@@ -58,7 +61,7 @@ pub(super) async fn connection<S: Source>(
     loop {
         let mut rest = pending.as_slice();
         while let Some((packet, after)) = split(rest)? {
-            answer(&mut responder, packet, &mut responses).await;
+            answer(&mut responder, packet, from, &mut responses).await;
             rest = after;
             if RESPONSES_LEN_MAX < responses.len() {
                 break;
@@ -88,15 +91,21 @@ fn split(bytes: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
 }
 
 /// Add the response to `packet`, after its length.
-async fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], responses: &mut Vec<u8>) {
+async fn answer<S: Source>(
+    responder: &mut Responder<S>,
+    packet: &[u8],
+    from: IpAddr,
+    responses: &mut Vec<u8>,
+) {
     if let Some(node) = responder.source().forwards_to() {
         let (packet, config) = (Bytes::copy_from_slice(packet), responder.source().config());
-        let response = forward(node, packet, Transport::Tcp, &config).await;
+        let response = forward(node, packet, (Transport::Tcp, from), &config).await;
         return put(&response, responses);
     }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
-    if !responder.respond(packet, Transport::Tcp, responses) {
+    let asker = Asker { agent: String::new(), ip: Some(from) };
+    if !responder.respond(packet, Transport::Tcp, &asker, responses) {
         responses.truncate(start);
         return;
     }
@@ -105,7 +114,7 @@ async fn answer<S: Source>(responder: &mut Responder<S>, packet: &[u8], response
         let packet = Bytes::copy_from_slice(packet);
         let unknown = Bytes::copy_from_slice(&responses[start + 2..]);
         responses.truncate(start);
-        let response = ask_across(node, packet, Transport::Tcp, datacenter, unknown).await;
+        let response = ask_across(node, packet, (Transport::Tcp, from), datacenter, unknown).await;
         return put(&response, responses);
     }
     let len = u16::try_from(responses.len() - start - 2).expect("messages are kept within that");

@@ -10,7 +10,9 @@ use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tribune_api::coordinate::Places;
 use tribune_api::dns::Config;
+use tribune_api::prepared::Asker;
 use tribune_base::id::Index;
 use tribune_base::time::WallTime;
 use tribune_state::{Command, Registration, Service, Snapshot, Store};
@@ -26,6 +28,10 @@ struct Fixed {
 impl Source for Fixed {
     fn snapshot(&self) -> Option<Snapshot> {
         self.snapshot.clone()
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::default()
     }
 
     fn config(&self) -> Arc<Config> {
@@ -77,7 +83,12 @@ fn with_edns(mut message: Message, len_max: u16) -> Message {
 
 fn ask_bytes(responder: &mut Responder<Fixed>, message: &Message, transport: Transport) -> Vec<u8> {
     let mut response = Vec::new();
-    assert!(responder.respond(&message.to_vec().unwrap(), transport, &mut response));
+    assert!(responder.respond(
+        &message.to_vec().unwrap(),
+        transport,
+        &Asker::default(),
+        &mut response
+    ));
     response
 }
 
@@ -256,7 +267,7 @@ fn what_makes_no_sense_is_refused_with_the_right_code() {
     }
     let mut response = Vec::new();
     let bytes = web().to_vec().unwrap();
-    assert!(responder.respond(&bytes[..14], Transport::Udp, &mut response));
+    assert!(responder.respond(&bytes[..14], Transport::Udp, &Asker::default(), &mut response));
     let response = Message::from_vec(&response).unwrap();
     assert_eq!(response.metadata.response_code, ResponseCode::FormErr);
 }
@@ -268,8 +279,8 @@ fn responses_are_not_answered_and_neither_are_scraps() {
     reply.metadata.message_type = MessageType::Response;
     let bytes = reply.to_vec().unwrap();
     let mut response = Vec::new();
-    assert!(!responder.respond(&bytes, Transport::Udp, &mut response));
-    assert!(!responder.respond(&bytes[..11], Transport::Udp, &mut response));
+    assert!(!responder.respond(&bytes, Transport::Udp, &Asker::default(), &mut response));
+    assert!(!responder.respond(&bytes[..11], Transport::Udp, &Asker::default(), &mut response));
     assert!(response.is_empty());
 }
 
@@ -333,7 +344,7 @@ proptest! {
         let mut responder = Responder::new(Arc::new(fixed), 7);
         for (transport, len_max) in [(Transport::Udp, 4_096), (Transport::Tcp, 65_535)] {
             let mut response = vec![0xff; 2];
-            let answered = responder.respond(&packet, transport, &mut response);
+            let answered = responder.respond(&packet, transport, &Asker::default(), &mut response);
             let response = &response[2..];
             prop_assert_eq!(answered, !response.is_empty());
             prop_assert!(response.len() <= len_max);
@@ -412,7 +423,12 @@ async fn a_client_that_claims_too_much_is_cut_off() {
 async fn a_client_that_falls_silent_is_cut_off() {
     const IDLE_MAX: Duration = Duration::from_millis(10);
     let (mut client, server) = tokio::io::duplex(64);
-    let connection = super::tcp::connection(server, responder(1, Config::new("dc1")), IDLE_MAX);
+    let connection = super::tcp::connection(
+        server,
+        responder(1, Config::new("dc1")),
+        [127, 0, 0, 1].into(),
+        IDLE_MAX,
+    );
     client.write_all(&[0]).await.unwrap();
     assert_eq!(connection.await.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }

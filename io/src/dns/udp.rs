@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tracing::debug;
+use tribune_api::prepared::Asker;
 
 use super::{FORWARDS_MAX, Responder, Source, Transport, ask_across, forward};
 use crate::net::Udp;
@@ -23,8 +24,9 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             match received {
                 Ok((len, from)) => {
                     response.clear();
+                    let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
                     let packet = &packet[..len];
-                    let answered = responder.respond(packet, Transport::Udp, &mut response);
+                    let answered = responder.respond(packet, Transport::Udp, &asker, &mut response);
                     match responder.elsewhere() {
                         _ if !answered => {}
                         Some(datacenter) => {
@@ -64,7 +66,10 @@ fn ask_elsewhere<U: Udp, S: Source>(
     let source = Arc::clone(source);
     tasks.spawn(async move {
         let response = match source.asks_across() {
-            Some(node) => ask_across(node, packet, Transport::Udp, datacenter, unknown).await,
+            Some(node) => {
+                let of = (Transport::Udp, from.ip());
+                ask_across(node, packet, of, datacenter, unknown).await
+            }
             None => unknown,
         };
         if !response.is_empty() {
@@ -86,7 +91,8 @@ pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
                 let (socket, source) = (Arc::clone(&socket), Arc::clone(&source));
                 tasks.spawn(async move {
                     let Some(node) = source.forwards_to() else { return };
-                    let response = forward(node, packet, Transport::Udp, &source.config()).await;
+                    let of = (Transport::Udp, from.ip());
+                    let response = forward(node, packet, of, &source.config()).await;
                     if !response.is_empty() {
                         send(&*socket, &response, from).await;
                     }

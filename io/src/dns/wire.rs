@@ -1,10 +1,13 @@
 //! What happens to a packet: understood with care, answered within the size its sender can take.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use tribune_api::dns::{self, Answer, Config, Question, Rcode, RecordKind};
+use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 
 use super::Source;
@@ -49,9 +52,15 @@ impl<S: Source> Responder<S> {
         &self.source
     }
 
-    /// Add the response to `packet` to the end of `response`. Returns false if there is none:
+    /// Add the response to `packet`, which `asker` has sent, to the end of `response`. Returns false if there is none:
     /// what is not a request must not be answered, or two servers could go on for ever.
-    pub fn respond(&mut self, packet: &[u8], transport: Transport, response: &mut Vec<u8>) -> bool {
+    pub fn respond(
+        &mut self,
+        packet: &[u8],
+        transport: Transport,
+        asker: &Asker,
+        response: &mut Vec<u8>,
+    ) -> bool {
         let Some(header) = request_header(packet) else { return false };
         let refuse = |rcode: Rcode, names: &mut Names, response: &mut Vec<u8>| {
             let writer = Writer::new(response, names, true);
@@ -69,7 +78,7 @@ impl<S: Source> Responder<S> {
         };
         let config = self.source.config();
         let sender = Sender::new(transport, message.edns.as_ref());
-        let mut answer = self.answer(query, &sender, &config);
+        let mut answer = self.answer(query, &sender, asker, &config);
         self.elsewhere = answer.elsewhere.take();
 
         let mut writer = Writer::new(response, &mut self.names, !config.disable_compression);
@@ -78,7 +87,7 @@ impl<S: Source> Responder<S> {
         true
     }
 
-    fn answer(&mut self, query: &Query, sender: &Sender, config: &Config) -> Answer {
+    fn answer(&mut self, query: &Query, sender: &Sender, asker: &Asker, config: &Config) -> Answer {
         spell(query, &mut self.name);
         if sender.version_unknown {
             // The response code of that is in the OPT row.
@@ -89,11 +98,13 @@ impl<S: Source> Responder<S> {
         }
         let kind = kind(query.query_type().into());
         let answers_max = sender.answers_max(kind, config);
-        let question = Question { name: &self.name, kind, answers_max };
+        let asker = &sender.asker(asker);
+        let question = Question { name: &self.name, kind, answers_max, asker };
         match self.source.snapshot() {
             Some(snapshot) => {
                 let now_unix = self.source.now_unix();
-                dns::answer(&question, &snapshot, config, now_unix, &mut self.rng)
+                let places = self.source.places();
+                dns::answer(&question, &snapshot, &places, config, now_unix, &mut self.rng)
             }
             None => dns::unavailable(&question, config),
         }
@@ -143,6 +154,8 @@ struct SenderEdns {
     dnssec_ok: bool,
     /// The body of a client subnet option (RFC 7871).
     subnet: Option<Vec<u8>>,
+    /// The address in it.
+    client: Option<IpAddr>,
 }
 
 impl Sender {
@@ -152,12 +165,21 @@ impl Sender {
             len_max: it.max_payload().clamp(UDP_LEN, UDP_LEN_MAX),
             dnssec_ok: it.flags().dnssec_ok,
             subnet: it.option(EdnsCode::Subnet).and_then(subnet),
+            client: it.option(EdnsCode::Subnet).and_then(client),
         });
         let len_max = match transport {
             Transport::Udp => edns.as_ref().map_or(UDP_LEN, |it| it.len_max),
             Transport::Tcp => TCP_LEN_MAX,
         };
         Self { transport, len_max: len_max.into(), edns, version_unknown }
+    }
+
+    /// Who asks in the end: a resolver may say for whom it does.
+    fn asker<'a>(&self, asker: &'a Asker) -> Cow<'a, Asker> {
+        match self.edns.as_ref().and_then(|it| it.client) {
+            Some(ip) => Cow::Owned(Asker { ip: Some(ip), ..asker.clone() }),
+            None => Cow::Borrowed(asker),
+        }
     }
 
     /// How many rows to try. What they weigh is found out when they are written.
@@ -249,6 +271,11 @@ fn subnet(option: &EdnsOption) -> Option<Vec<u8>> {
     let EdnsOption::Subnet(subnet) = option else { return None };
     let unused = ClientSubnet::new(subnet.addr(), subnet.source_prefix(), 0);
     Vec::try_from(&unused).ok()
+}
+
+fn client(option: &EdnsOption) -> Option<IpAddr> {
+    let EdnsOption::Subnet(subnet) = option else { return None };
+    Some(subnet.addr())
 }
 
 const fn kind(number: u16) -> RecordKind {

@@ -1,5 +1,7 @@
 //! Between hyper's requests and responses and ours.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -25,6 +27,12 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     }
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The first address that proxies have noted.
+pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let noted = headers.get("x-forwarded-for")?.to_str().ok()?;
+    noted.split(',').next()?.trim().parse().ok()
 }
 
 pub(super) fn response(

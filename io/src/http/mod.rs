@@ -156,6 +156,7 @@ async fn handle(
                 token: convert::token(&head.headers),
                 body,
                 remote,
+                forwarded_for: convert::forwarded_for(&head.headers),
             };
             answer(&request, api).await.unwrap_or_else(Response::from)
         }
@@ -182,7 +183,10 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
     }
     match plan {
         Plan::Answer(_) | Plan::Agent(_) | Plan::Pool(_) => at_home(plan, api).await,
-        Plan::Read(read) => self::read(read, api).await,
+        Plan::Read(mut read) => {
+            read.shuffle(|| api.node.draw());
+            self::read(read, api).await
+        }
         Plan::Write(write) => api.node.call(Call::Write(write)).await,
         Plan::Status(call) => {
             let view = api.node.view();

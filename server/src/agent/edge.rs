@@ -11,8 +11,10 @@ use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::info;
+use tribune_api::coordinate::Places;
 use tribune_api::dns;
 use tribune_api::plan::{Consistency, Context};
+use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 use tribune_base::time::Instant;
 use tribune_core::View;
@@ -167,6 +169,10 @@ impl Source for Catalog {
         fresh(&view, now, self.allow_stale).then(|| view.snapshot.clone())
     }
 
+    fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.node.view().places)
+    }
+
     fn config(&self) -> Arc<dns::Config> {
         Arc::clone(&self.config)
     }
@@ -196,6 +202,7 @@ pub(super) struct Resolver {
 #[derive(Debug)]
 struct Moment {
     snapshot: Option<Snapshot>,
+    places: Arc<Places>,
     config: Arc<dns::Config>,
 }
 
@@ -208,15 +215,23 @@ impl Resolver {
 }
 
 impl Resolve for Resolver {
-    fn resolve(&self, view: &View, now: Instant, packet: &[u8], stream: bool) -> Vec<u8> {
+    fn resolve(
+        &self,
+        view: &View,
+        now: Instant,
+        packet: &[u8],
+        stream: bool,
+        asker: &Asker,
+    ) -> Vec<u8> {
         let moment = Moment {
             snapshot: fresh(view, now, self.allow_stale).then(|| view.snapshot.clone()),
+            places: Arc::clone(&view.places),
             config: Arc::clone(&self.config),
         };
         let seed = self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let transport = if stream { Transport::Tcp } else { Transport::Udp };
         let mut response = Vec::new();
-        Responder::new(Arc::new(moment), seed).respond(packet, transport, &mut response);
+        Responder::new(Arc::new(moment), seed).respond(packet, transport, asker, &mut response);
         response
     }
 }
@@ -224,6 +239,10 @@ impl Resolve for Resolver {
 impl Source for Moment {
     fn snapshot(&self) -> Option<Snapshot> {
         self.snapshot.clone()
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
     }
 
     fn config(&self) -> Arc<dns::Config> {

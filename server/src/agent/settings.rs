@@ -215,6 +215,7 @@ pub(super) fn dns(config: &Config) -> dns::Config {
     let ttl = settings.service_ttl.iter().map(|(name, ttl)| (name.as_str(), seconds(*ttl)));
     let defaults = dns::Config::new(&config.datacenter);
     dns::Config {
+        node: config.node_name.clone(),
         domain: name(&settings.domain),
         alt_domain: settings.alt_domain.as_deref().map(name),
         a_record_limit: settings.a_record_limit,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tribune_api::plan::Context;
+use tribune_api::prepared::Asker;
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
@@ -37,7 +38,7 @@ const GOSSIP_PORT: u16 = 8_301;
 struct NoDns;
 
 impl Resolve for NoDns {
-    fn resolve(&self, _: &View, _: Instant, _: &[u8], _: bool) -> Vec<u8> {
+    fn resolve(&self, _: &View, _: Instant, _: &[u8], _: bool, _: &Asker) -> Vec<u8> {
         Vec::new()
     }
 }

@@ -398,7 +398,7 @@ impl World {
         pending.asked.life = life;
         let call = if let Action::Look(Look::Dns(_), ..) = pending.asked.action {
             let packet = Bytes::from_static(pending.asked.action.subject().as_bytes());
-            let request = OwnedRequest::dns(packet, false);
+            let request = OwnedRequest::dns(packet, false, None);
             Call::Forward { request, changes: false, patience: DNS_MAX }
         } else {
             let http = Http::of(&pending.asked);

@@ -7,6 +7,7 @@ use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
 use tribune_api::dns::{self, Question, Record, RecordData, RecordKind};
 use tribune_api::http::{ReadMeta, Response};
 use tribune_api::plan::{self, Plan, Read};
+use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
@@ -302,9 +303,11 @@ impl World {
     fn resolve(&mut self, n: usize, view: &View, service: &str) -> Response {
         let config = dns::Config { udp_answer_limit: 0, ..dns::Config::new("dc1") };
         let name = format!("{service}.service.consul.");
-        let question = Question { name: &name, kind: RecordKind::Srv, answers_max: usize::MAX };
+        let asker = Asker { agent: String::new(), ip: None };
+        let (kind, answers_max) = (RecordKind::Srv, usize::MAX);
+        let question = Question { name: &name, kind, answers_max, asker: &asker };
         let rng = &mut Rng::new(self.now.0 ^ n as u64);
-        let answer = dns::answer(&question, &view.snapshot, &config, 0, rng);
+        let answer = dns::answer(&question, &view.snapshot, &view.places, &config, 0, rng);
         let port = |it: &Record| match it.data {
             RecordData::Srv { port, .. } => Some(port),
             _ => None,

@@ -6,12 +6,15 @@ use tribune_base::rng::Rng;
 use tribune_state::{Node, Snapshot};
 
 use super::host::{self, Target};
+use super::lookup::Candidate;
 use super::name::{self, Lookup, NameError, Parsed};
 use super::zone::Zone;
 use super::{Answer, Config, Owner, Question, Rcode, Record, RecordData, RecordKind};
 use super::{alias, lookup, service, soa, txt};
+use crate::coordinate::Places;
+use crate::prepared::{self, Asker, Execution, Resolved};
 
-/// Answer `question` from `snapshot`. `now_unix` is the zone's serial number: seconds since 1970.
+/// Answer `question` from `snapshot`; `places` is where its nodes are. `now_unix` is the zone's serial number: seconds since 1970.
 ///
 /// Clients take the first row, so the order is what balances load: it is drawn from `rng` anew for
 /// every question. That a name exists without rows of the type asked for, and that it does not
@@ -20,6 +23,7 @@ use super::{alias, lookup, service, soa, txt};
 pub fn answer(
     question: &Question<'_>,
     snapshot: &Snapshot,
+    places: &Places,
     config: &Config,
     now_unix: u64,
     rng: &mut Rng,
@@ -30,7 +34,7 @@ pub fn answer(
         Err(NameError::OutsideDomain) => return elsewhere(Rcode::Refused),
         Err(NameError::Unknown { domain }) | Ok(Parsed { domain, .. }) => domain,
     };
-    let zone = Zone { config, snapshot, domain, now_unix };
+    let zone = Zone { config, snapshot, places, domain, now_unix };
     let mut answer = Answer { authoritative: true, ..Answer::default() };
     let exists = match (parsed, question.kind) {
         (Ok(Parsed { lookup: Lookup::Reverse(address), .. }), _) => {
@@ -109,22 +113,9 @@ fn below(
             let mut candidates = lookup::candidates(zone.snapshot, zone.config, service, tag);
             rng.shuffle(&mut candidates);
             let ttl = zone.config.service_ttl.of(service);
-            match question.kind {
-                RecordKind::A | RecordKind::Aaaa | RecordKind::Any | RecordKind::Cname => {
-                    service::addresses(zone, question, name, &candidates, ttl, answer);
-                }
-                RecordKind::Srv => {
-                    service::hosts(zone, question, name, &candidates, ttl, rng, answer);
-                }
-                RecordKind::Axfr
-                | RecordKind::Ns
-                | RecordKind::Ptr
-                | RecordKind::Soa
-                | RecordKind::Txt
-                | RecordKind::Other => {}
-            }
-            !candidates.is_empty()
+            of_candidates(zone, question, name, &candidates, ttl, rng, answer)
         }
+        Lookup::PreparedQuery(query) => of_query(zone, question, name, query, rng, answer),
         Lookup::Node(name) => {
             let (_, node) = zone.snapshot.node(name);
             if let Some(node) = node {
@@ -132,8 +123,56 @@ fn below(
             }
             node.is_some()
         }
-        Lookup::PreparedQuery(_) | Lookup::Reverse(_) => false,
+        Lookup::Reverse(_) => false,
     }
+}
+
+/// Add what there is of the instances of a service. Returns whether there is one.
+fn of_candidates(
+    zone: &Zone<'_>,
+    question: &Question<'_>,
+    name: &str,
+    candidates: &[Candidate<'_>],
+    ttl: u32,
+    rng: &mut Rng,
+    answer: &mut Answer,
+) -> bool {
+    match question.kind {
+        RecordKind::A | RecordKind::Aaaa | RecordKind::Any | RecordKind::Cname => {
+            service::addresses(zone, question, name, candidates, ttl, answer);
+        }
+        RecordKind::Srv => service::hosts(zone, question, name, candidates, ttl, rng, answer),
+        RecordKind::Axfr
+        | RecordKind::Ns
+        | RecordKind::Ptr
+        | RecordKind::Soa
+        | RecordKind::Txt
+        | RecordKind::Other => {}
+    }
+    !candidates.is_empty()
+}
+
+/// Add what the prepared query called `query` finds. Returns whether that is anything.
+fn of_query(
+    zone: &Zone<'_>,
+    question: &Question<'_>,
+    name: &str,
+    query: &str,
+    rng: &mut Rng,
+    answer: &mut Answer,
+) -> bool {
+    let Ok(resolved) = Resolved::find(zone.snapshot, query) else { return false };
+    let found = resolved.query();
+    let agent = [&question.asker.agent, &zone.config.node].into_iter().find(|it| !it.is_empty());
+    let asker = Asker { agent: agent.cloned().unwrap_or_default(), ip: question.asker.ip };
+    let execution = Execution { asker, seed: rng.draw(), ..Execution::default() };
+    let instances = execution.instances(&found.service, zone.snapshot, zone.places);
+    let candidates: Vec<_> = instances.iter().map(Candidate::of).collect();
+    let ttl = prepared::ttl(&found.dns_ttl).ok().flatten().map_or_else(
+        || zone.config.service_ttl.of(&found.service.service.to_ascii_lowercase()),
+        |it| u32::try_from(it.as_secs()).unwrap_or(u32::MAX),
+    );
+    of_candidates(zone, question, name, &candidates, ttl, rng, answer)
 }
 
 /// Add the address of a node, and what else is known about it.

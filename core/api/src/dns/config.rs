@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub struct Config {
     /// The datacenter whose catalog this is, lower case.
     pub datacenter: String,
+    /// The node of this agent: what is near to it is near to those who ask it.
+    pub node: String,
     /// The zone, lower case, without the last dot.
     pub domain: String,
     /// A second name of the zone, in the same form.
@@ -60,6 +62,7 @@ impl Config {
     pub fn new(datacenter: &str) -> Self {
         Self {
             datacenter: datacenter.to_ascii_lowercase(),
+            node: String::new(),
             domain: "consul".to_owned(),
             alt_domain: None,
             a_record_limit: 0,

@@ -1,7 +1,7 @@
 //! Which instances of a service may be named in an answer.
 
 use tribune_base::bug;
-use tribune_state::{Node, Service, Snapshot, Status, aggregate};
+use tribune_state::{HealthInstance, Node, Service, Snapshot, Status, aggregate};
 
 use super::Config;
 
@@ -26,10 +26,7 @@ pub(super) fn candidates<'a>(
     tag: Option<&str>,
 ) -> Vec<Candidate<'a>> {
     let (_, instances) = snapshot.health_service(service);
-    let candidates = instances.into_iter().map(|it| {
-        let status = aggregate(it.checks.iter().copied());
-        Candidate { node: it.node, service: it.service, status }
-    });
+    let candidates = instances.iter().map(Candidate::of);
     let tagged = |it: &Candidate<'_>| {
         tag.is_none_or(|tag| it.service.tags.iter().any(|it| it.eq_ignore_ascii_case(tag)))
     };
@@ -45,7 +42,13 @@ fn is_usable(status: Status, config: &Config) -> bool {
     }
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    /// An instance, as clients are told of it.
+    pub(super) fn of(instance: &HealthInstance<'a>) -> Self {
+        let status = aggregate(instance.checks.iter().copied());
+        Self { node: instance.node, service: instance.service, status }
+    }
+
     /// Its share of the clients.
     pub(super) fn weight(&self) -> u16 {
         let weights = self.service.weights;

@@ -6,6 +6,8 @@
 //!                              Snapshot
 //! ```
 //!
+//! A prepared query is executed here as it is over HTTP, and its instances are shown like a service's.
+//!
 //! Nothing here knows packets. What an answer may weigh in bytes is the encoder's concern; how many
 //! rows it may have is not, because the additional section follows the rows that stay.
 //!

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::prepared::Asker;
+
 /// What somebody asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Question<'a> {
@@ -11,6 +13,8 @@ pub struct Question<'a> {
     pub kind: RecordKind,
     /// At most so many rows in the answer section: what the client's transport can carry.
     pub answers_max: usize,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 /// A type of record, as far as the zone has an opinion about it.

@@ -2,6 +2,8 @@
 //!
 //! The table was recorded from the original. Where an answer is ours instead, it says so.
 
+mod query;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tribune_base::id::Index;
@@ -13,6 +15,8 @@ use tribune_state::{
 
 use super::RecordKind::{A, Aaaa, Any, Axfr, Cname, Ns, Other, Ptr, Soa, Srv, Txt};
 use super::*;
+use crate::coordinate::Places;
+use crate::prepared::Asker;
 
 /// A node with one service on it.
 fn on(node: &str, address: &str, service: &str, port: i64) -> Registration {
@@ -108,8 +112,9 @@ fn snapshot(registrations: Vec<Registration>) -> Snapshot {
 }
 
 fn ask(snapshot: &Snapshot, config: &Config, name: &str, kind: RecordKind, seed: u64) -> Answer {
-    let question = Question { name, kind, answers_max: 100 };
-    answer(&question, snapshot, config, 1_700_000_000, &mut Rng::new(seed))
+    let question = Question { name, kind, answers_max: 100, asker: &Asker::default() };
+    let places = Places::default();
+    answer(&question, snapshot, &places, config, 1_700_000_000, &mut Rng::new(seed))
 }
 
 /// One line for each row, in the form of a zone file, with the section in front.
@@ -431,8 +436,10 @@ fn everybody_is_first_about_equally_often() {
     let mut rng = Rng::new(7);
     let mut first = BTreeMap::<String, u32>::new();
     for _ in 0..5_000 {
-        let question = Question { name: "web.service.consul", kind: A, answers_max: 3 };
-        let answer = answer(&question, &snapshot, &config, 0, &mut rng);
+        let (asker, places) = (Asker::default(), Places::default());
+        let question =
+            Question { name: "web.service.consul", kind: A, answers_max: 3, asker: &asker };
+        let answer = answer(&question, &snapshot, &places, &config, 0, &mut rng);
         *first.entry(line("@", &answer.answers[0])).or_default() += 1;
     }
     assert_eq!(first.len(), 5);
@@ -485,8 +492,9 @@ fn limits_cut_what_they_are_about() {
     let snapshot = snapshot(crowd(10));
     let asked = |kind, answers_max, a_record_limit| {
         let config = Config { a_record_limit, ..Config::new("dc1") };
-        let question = Question { name: "web.service.consul", kind, answers_max };
-        let answer = answer(&question, &snapshot, &config, 0, &mut Rng::new(1));
+        let (asker, places) = (Asker::default(), Places::default());
+        let question = Question { name: "web.service.consul", kind, answers_max, asker: &asker };
+        let answer = answer(&question, &snapshot, &places, &config, 0, &mut Rng::new(1));
         (answer.answers.len(), answer.additionals.len(), answer.truncated)
     };
     assert_eq!(asked(A, 100, 0), (10, 0, false));
@@ -569,7 +577,10 @@ fn sick_servers_do_not_answer_for_the_zone() {
 fn without_a_catalog_only_our_own_names_fail() {
     let config = Config::new("dc1");
     let said = |name| {
-        let answer = unavailable(&Question { name, kind: A, answers_max: 3 }, &config);
+        let answer = unavailable(
+            &Question { name, kind: A, answers_max: 3, asker: &Asker::default() },
+            &config,
+        );
         (answer.rcode, answer.authoritative, answer.recurse)
     };
     assert_eq!(said("web.service.consul"), (Rcode::ServFail, true, false));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tribune_state::Snapshot;
 
 use super::Config;
+use crate::coordinate::Places;
 
 /// The zone as one question sees it.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Zone<'a> {
     pub config: &'a Config,
     /// The catalog.
     pub snapshot: &'a Snapshot,
+    /// Where its nodes are.
+    pub places: &'a Places,
     /// The zone's name, as far as this question is concerned.
     pub domain: &'a str,
     /// The serial number of the zone: seconds since 1970.

@@ -5,14 +5,15 @@ use tribune_base::codec::{DecodeError, Field, Reader, Writer};
 use tribune_base::id::Index;
 use tribune_base::time::Duration;
 
-use super::{Content, Effective, Method, OwnedRequest, ReadMeta, Response};
+use super::{Asker, Content, Effective, Method, OwnedRequest, ReadMeta, Response};
 
 impl OwnedRequest {
     /// Write it as a message:
     ///
     /// ```text
     ///   1  the method        3  the query     5  the body
-    ///   2  the path          4  the token
+    ///   2  the path          4  the token     6  whose client asks
+    ///                                         7  from which address
     /// ```
     pub fn encode(&self, writer: &mut Writer) {
         writer.u64(1, number(&METHODS, self.method));
@@ -22,6 +23,10 @@ impl OwnedRequest {
             writer.present_bytes(4, token.as_bytes());
         }
         writer.bytes(5, &self.body);
+        writer.str(6, &self.asker.agent);
+        if let Some(ip) = self.asker.ip {
+            writer.str(7, &ip.to_string());
+        }
     }
 
     /// Read what [`encode`](Self::encode) wrote, here or in another release.
@@ -32,6 +37,7 @@ impl OwnedRequest {
     pub fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
         let (mut method, mut token, mut body) = (None, None, Bytes::new());
         let (mut path, mut query) = (String::new(), String::new());
+        let mut asker = Asker::default();
         while let Some(field) = reader.field()? {
             match field.tag {
                 1 => method = Some(pick(&METHODS, &field)?),
@@ -39,11 +45,13 @@ impl OwnedRequest {
                 3 => query = text(&field)?,
                 4 => token = Some(text(&field)?),
                 5 => body = field.bytes()?,
+                6 => asker.agent = text(&field)?,
+                7 => asker.ip = Some(field.str()?.parse().map_err(|_| field.senseless())?),
                 _ => {}
             }
         }
         let method = method.ok_or(DecodeError::Missing { tag: 1 })?;
-        Ok(Self { method, path, query, token, body })
+        Ok(Self { method, path, query, token, body, asker })
     }
 }
 
@@ -217,9 +225,18 @@ mod tests {
 
     fn request() -> impl Strategy<Value = OwnedRequest> {
         let texts = ("[/a-z%]{0,9}", "[a-z=&]{0,9}", prop::option::of("[a-f]{0,4}"));
-        (select(&METHODS[..]), texts, body()).prop_map(|(method, (path, query, token), body)| {
-            OwnedRequest { method, path, query, token, body }
-        })
+        let asker = ("[a-c]{0,3}", prop::option::of(any::<std::net::IpAddr>()))
+            .prop_map(|(agent, ip)| Asker { agent, ip });
+        (select(&METHODS[..]), texts, body(), asker).prop_map(
+            |(method, (path, query, token), body, asker)| OwnedRequest {
+                method,
+                path,
+                query,
+                token,
+                body,
+                asker,
+            },
+        )
     }
 
     fn bytes(encode: impl FnOnce(&mut Writer)) -> Bytes {

@@ -51,6 +51,11 @@ fn agent() {
 }
 
 #[test]
+fn query() {
+    check("query.txt");
+}
+
+#[test]
 fn operator() {
     check("operator.txt");
 }

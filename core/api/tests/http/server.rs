@@ -24,6 +24,8 @@ pub(crate) struct Server {
     local: Local,
     facts: NodeFacts,
     heard: VecDeque<UserEvent>,
+    /// How many ids were drawn.
+    drawn: u128,
     places: Places,
     now: Instant,
 }
@@ -38,6 +40,7 @@ impl Default for Server {
             local: Local::new(config, 7, Instant::START),
             facts: facts(id),
             heard: VecDeque::new(),
+            drawn: 0,
             places: places(),
             now: Instant::START,
         }
@@ -56,7 +59,11 @@ impl Server {
     pub(crate) fn answer(&mut self, request: &Request<'_>) -> Response {
         match plan(request, &self.context) {
             Plan::Answer(response) => response,
-            Plan::Write(write) => {
+            Plan::Write(mut write) => {
+                write.identify(|| {
+                    self.drawn += 1;
+                    Uuid::from_entropy(self.drawn << 96)
+                });
                 let index = self.store.index().next();
                 let applied = self.store.apply(index, WallTime(0), &write.command);
                 write.answer.response(applied.outcome, write.pretty)
@@ -245,5 +252,6 @@ pub(crate) fn request<'a>(
     query: &'a str,
     body: String,
 ) -> Request<'a> {
-    Request { method, path, query, token: None, body: Bytes::from(body), remote: None }
+    let body = Bytes::from(body);
+    Request { method, path, query, token: None, body, remote: None, forwarded_for: None }
 }

@@ -142,7 +142,9 @@ impl Catalog {
     pub(crate) fn index_of(&self, topic: &Topic) -> Index {
         let newest = &self.newest;
         let index = match topic {
-            Topic::Kv(_) | Topic::KvPrefix(_) | Topic::Autopilot => Index(0),
+            Topic::Kv(_) | Topic::KvPrefix(_) | Topic::Autopilot | Topic::PreparedQueries => {
+                Index(0)
+            }
             Topic::Catalog => newest.nodes.max(newest.services).max(newest.checks),
             Topic::Nodes => newest.nodes,
             Topic::Services => newest.services,

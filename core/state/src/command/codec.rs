@@ -7,6 +7,7 @@ use tribune_base::id::Index;
 use super::{Command, DecodeError, Deregistration, Registration};
 use crate::autopilot::{self, SetAutopilot};
 use crate::kv;
+use crate::prepared_query;
 use crate::row;
 
 const KIND: u32 = 1;
@@ -24,6 +25,9 @@ const SET_AUTOPILOT: u64 = 24;
 const REAP_TOMBSTONES: u64 = 32;
 const BATCH: u64 = 33;
 const IGNORED: u64 = 34;
+const QUERY_CREATE: u64 = 40;
+const QUERY_UPDATE: u64 = 41;
+const QUERY_DELETE: u64 = 42;
 
 pub(super) fn encode(command: &Command) -> Bytes {
     let mut writer = Writer::new();
@@ -52,6 +56,9 @@ fn write(writer: &mut Writer, command: &Command) {
         Command::Register(_) => REGISTER,
         Command::Deregister(_) => DEREGISTER,
         Command::SetAutopilot(_) => SET_AUTOPILOT,
+        Command::PreparedQuery(prepared_query::Command::Create(_)) => QUERY_CREATE,
+        Command::PreparedQuery(prepared_query::Command::Update(_)) => QUERY_UPDATE,
+        Command::PreparedQuery(prepared_query::Command::Delete(_)) => QUERY_DELETE,
         Command::ReapTombstones { .. } => REAP_TOMBSTONES,
         Command::Batch(_) => BATCH,
         Command::Ignored => IGNORED,
@@ -67,6 +74,7 @@ fn write(writer: &mut Writer, command: &Command) {
             it.str(3, &deregistration.check_id);
         }
         Command::SetAutopilot(command) => write_autopilot(it, command),
+        Command::PreparedQuery(command) => write_query(it, command),
         Command::ReapTombstones { through } => it.u64(1, through.0),
         Command::Batch(commands) => {
             for command in commands {
@@ -123,6 +131,15 @@ fn write_autopilot(writer: &mut Writer, command: &SetAutopilot) {
     writer.u64(3, command.cas.unwrap_or_default().0);
 }
 
+fn write_query(writer: &mut Writer, command: &prepared_query::Command) {
+    match command {
+        prepared_query::Command::Create(query) | prepared_query::Command::Update(query) => {
+            prepared_query::write(writer, query);
+        }
+        prepared_query::Command::Delete(id) => writer.u128(1, id.0),
+    }
+}
+
 fn read(mut reader: Reader, depth: Depth) -> Result<Command, DecodeError> {
     let mut kind = 0;
     let mut ignorable = false;
@@ -143,6 +160,9 @@ fn read(mut reader: Reader, depth: Depth) -> Result<Command, DecodeError> {
         REGISTER => Ok(Command::Register(read_registration(body)?)),
         DEREGISTER => Ok(Command::Deregister(read_deregistration(body)?)),
         SET_AUTOPILOT => Ok(Command::SetAutopilot(read_autopilot(body)?)),
+        QUERY_CREATE | QUERY_UPDATE | QUERY_DELETE => {
+            Ok(Command::PreparedQuery(read_query(kind, body)?))
+        }
         REAP_TOMBSTONES => Ok(read_reap(body)?),
         BATCH => read_batch(body, depth),
         IGNORED => Ok(Command::Ignored),
@@ -217,6 +237,16 @@ fn read_autopilot(mut reader: Reader) -> Result<SetAutopilot, DecodeError> {
         }
     }
     Ok(SetAutopilot { settings, cas: conditional.then_some(index) })
+}
+
+fn read_query(kind: u64, reader: Reader) -> Result<prepared_query::Command, DecodeError> {
+    let query = prepared_query::read(reader)?;
+    Ok(match kind {
+        QUERY_CREATE => prepared_query::Command::Create(Box::new(query)),
+        QUERY_UPDATE => prepared_query::Command::Update(Box::new(query)),
+        QUERY_DELETE => prepared_query::Command::Delete(query.id),
+        _ => return Err(DecodeError::Unknown { kind }),
+    })
 }
 
 fn read_reap(mut reader: Reader) -> Result<Command, DecodeError> {

@@ -8,12 +8,13 @@ use tribune_base::id::{Index, SessionId, Uuid};
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE, RestoreError,
-    SERVICE, TREE_GRAVE, VERSION,
+    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE, QUERIES,
+    QUERY, RestoreError, SERVICE, TREE_GRAVE, VERSION,
 };
 use crate::autopilot;
 use crate::catalog::{Catalog, Group};
 use crate::kv::{Entry, Parts, Row};
+use crate::prepared_query;
 use crate::row;
 use crate::store::Snapshot;
 use crate::types::{Name, Node, fold};
@@ -66,6 +67,11 @@ impl Restored {
             SERVICE => self.service(field.nested()?)?,
             CHECK => self.check(field.nested()?)?,
             GROUP => self.group(field.nested()?)?,
+            QUERIES => {
+                let [newest] = numbers(field.nested()?)?;
+                self.state.queries.newest = Index(newest);
+            }
+            QUERY => self.query(field.nested()?)?,
             END => self.end(field.nested()?)?,
             tag if tag & IGNORABLE != 0 => {}
             tag => return Err(RestoreError::Unknown { kind: tag >> 1 }),
@@ -80,11 +86,12 @@ impl Restored {
         }
         // The rows of keys were checked one by one: going over all of them again takes as long as
         // reading them.
-        let Snapshot { index, kv, catalog, autopilot } = &self.state;
+        let Snapshot { index, kv, catalog, autopilot, queries } = &self.state;
         let sound = kv
             .check_tombstones(*index)
             .and_then(|()| catalog.check_integrity(*index))
-            .and_then(|()| autopilot.check_integrity(*index));
+            .and_then(|()| autopilot.check_integrity(*index))
+            .and_then(|()| queries.check_integrity(*index));
         sound.map_err(RestoreError::Inconsistent)?;
         debug_assert_eq!(self.state.check_integrity(), Ok(()));
         Ok(self.state)
@@ -231,6 +238,13 @@ impl Restored {
         };
         let group: &mut Group = Arc::make_mut(group);
         [group.newest, group.newest_health, group.newest_check] = indexes;
+        Ok(())
+    }
+
+    fn query(&mut self, reader: Reader) -> Result<(), RestoreError> {
+        if !self.state.queries.restore(prepared_query::read(reader)?) {
+            return inconsistent("prepared queries out of order, or with a name that is taken");
+        }
         Ok(())
     }
 

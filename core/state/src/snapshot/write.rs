@@ -6,16 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tribune_base::bug;
 use tribune_base::codec::Writer;
-use tribune_base::id::Index;
+use tribune_base::id::{Index, Uuid};
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, SERVICE, TREE_GRAVE,
-    VERSION,
+    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, QUERIES, QUERY, SERVICE,
+    TREE_GRAVE, VERSION,
 };
 use crate::autopilot;
 use crate::catalog::{self, Group};
 use crate::kv::Row;
+use crate::prepared_query::{self, PreparedQuery};
 use crate::row;
 use crate::store::Snapshot;
 use crate::types::Name;
@@ -40,6 +41,7 @@ enum Cursor {
     TreeGraves(Option<Key>),
     Nodes(Option<Name>),
     Groups(Option<Name>),
+    Queries(Option<Uuid>),
     End,
     Done,
 }
@@ -97,7 +99,12 @@ impl Iterator for Records {
                 Cursor::Groups(after) => {
                     let rows = &self.snapshot.catalog.groups;
                     let last = fill(&mut chunk, &mut self.count, rows, after, write_group);
-                    last.map_or(Cursor::End, |it| Cursor::Groups(Some(it)))
+                    last.map_or(Cursor::Queries(None), |it| Cursor::Groups(Some(it)))
+                }
+                Cursor::Queries(after) => {
+                    let rows = &self.snapshot.queries.rows;
+                    let last = fill(&mut chunk, &mut self.count, rows, after, write_query);
+                    last.map_or(Cursor::End, |it| Cursor::Queries(Some(it)))
                 }
                 Cursor::End => {
                     chunk.nested(END, |it| it.u64(1, self.count));
@@ -148,13 +155,21 @@ fn write_tables(writer: &mut Writer, snapshot: &Snapshot) -> u64 {
             it.u64(tag, index.0);
         }
     });
-    let Some(row) = &snapshot.autopilot.row else { return 3 };
-    writer.nested(AUTOPILOT, |it| {
-        it.nested(1, |it| autopilot::write_settings(it, &row.settings));
-        it.u64(2, row.create.0);
-        it.u64(3, row.modify.0);
-    });
-    4
+    let mut count = 3;
+    if let Some(row) = &snapshot.autopilot.row {
+        writer.nested(AUTOPILOT, |it| {
+            it.nested(1, |it| autopilot::write_settings(it, &row.settings));
+            it.u64(2, row.create.0);
+            it.u64(3, row.modify.0);
+        });
+        count += 1;
+    }
+    // A release that knows no prepared queries reads the state of a cluster that has none.
+    if snapshot.queries.newest != Index(0) {
+        writer.nested(QUERIES, |it| it.u64(1, snapshot.queries.newest.0));
+        count += 1;
+    }
+    count
 }
 
 fn write_entry(writer: &mut Writer, row: &Row, (): &()) -> u64 {
@@ -203,6 +218,11 @@ fn write_group(writer: &mut Writer, name: &Name, group: &Arc<Group>) -> u64 {
         it.u64(3, group.newest_health.0);
         it.u64(4, group.newest_check.0);
     });
+    1
+}
+
+fn write_query(writer: &mut Writer, _: &Uuid, query: &Arc<PreparedQuery>) -> u64 {
+    writer.nested(QUERY, |it| prepared_query::write(it, query));
     1
 }
 

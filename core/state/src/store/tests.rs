@@ -14,6 +14,7 @@ fn answer(state: &Snapshot, topic: &Topic) -> String {
         Topic::Kv(key) => format!("{:?}", state.kv_get(key).1),
         Topic::KvPrefix(prefix) => format!("{:?}", state.kv_list(prefix).1.collect::<Vec<_>>()),
         Topic::Autopilot => format!("{:?}", state.autopilot().1),
+        Topic::PreparedQueries => format!("{:?}", state.prepared_queries().1.collect::<Vec<_>>()),
         Topic::Nodes => format!("{:?}", state.nodes().1.collect::<Vec<_>>()),
         Topic::Services => {
             let nodes = state.nodes().1.filter_map(|it| state.node_services(&it.name).1);

@@ -1,5 +1,6 @@
 //! An agent: a server, or a client agent. Whoever drives one need not know which.
 
+use tribune_agent::Local;
 use tribune_base::time::Instant;
 
 use crate::client::Client;
@@ -50,6 +51,14 @@ impl Agent {
 
     pub fn view(&self) -> View {
         either!(self, it => it.view())
+    }
+
+    pub fn local(&self) -> &Local {
+        either!(self, it => it.local())
+    }
+
+    pub fn waiting(&self) -> usize {
+        either!(self, it => it.waiting())
     }
 }
 

@@ -207,6 +207,7 @@ impl Node {
                 self.no_space = false;
                 self.outputs.push_back(Output::Event(Event::Space));
                 self.local.retry_sync(now);
+                self.reconcile_now();
             }
             Input::SnapshotSaved(meta) => {
                 let index = meta.last.index;

@@ -1,7 +1,9 @@
 //! What may be seen of a node from outside, and done to it: by oracles, and by whoever has no HTTP.
 
+use tribune_agent::Local;
 use tribune_base::id::{LogId, ServerId};
 use tribune_base::time::Instant;
+use tribune_gossip::Member;
 use tribune_raft as raft;
 use tribune_state::Store;
 
@@ -43,6 +45,16 @@ impl Node {
     /// The state, to look at.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// This agent's own services and checks, to look at.
+    pub const fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Everybody in the pool, as far as this server knows.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.gossip.members()
     }
 
     /// Whether a request waits for a change, and for nothing else: no leader, no quorum.

@@ -10,7 +10,7 @@ use tribune_core::RequestId;
 
 use crate::moment::Moment;
 use crate::oracle::{Answered, Asked};
-use crate::workload::{Action, Mode, Op, Script};
+use crate::workload::{Action, Local, Look, Mode, Op, Patience, Script};
 
 /// What a client is told.
 #[derive(Debug)]
@@ -80,13 +80,14 @@ impl Client {
         self.script.ops.get(self.next).copied()
     }
 
-    /// Begin `op`, asking `server`. Returns what is asked.
+    /// Begin `op`, asking the agent at a place. `forwarded`, if that has to ask a server. Returns what
+    /// is asked.
     pub(crate) fn begin(
         &mut self,
         now: Moment,
         number: usize,
         op: Op,
-        (server, life): (usize, u32),
+        (server, life, forwarded): (usize, u32, bool),
         floor: Index,
     ) -> &Pending {
         self.next += 1;
@@ -94,11 +95,14 @@ impl Client {
         let action = op.action;
         let writes = matches!(action, Action::Set(_) | Action::Cas(_) | Action::Create(_));
         let value = if writes { format!("c{number}.{}", op.serial).into() } else { Bytes::new() };
+        let serial = op.serial;
         let subject = action.subject();
         let known = match action {
-            Action::Watch(..) => self.seen.get(&(0, subject)),
-            Action::WatchTree(..) | Action::WatchKeys(..) => self.seen.get(&(1, subject)),
-            Action::Create(_) => None,
+            Action::Watch(..)
+            | Action::WatchTree(..)
+            | Action::WatchKeys(..)
+            | Action::Look(_, _, Some(_)) => self.seen.get(&(action.kind(), subject)),
+            Action::Create(_) | Action::Local(_) | Action::Look(_, _, None) => None,
             Action::Set(_)
             | Action::Cas(_)
             | Action::Delete(_)
@@ -109,7 +113,8 @@ impl Client {
             | Action::Keys(..) => self.known.get(subject),
         };
         let known = known.copied().unwrap_or(0);
-        let asked = Asked { client: number, server, life, action, value, known, floor };
+        let client = number;
+        let asked = Asked { client, server, life, forwarded, action, serial, value, known, floor };
         self.pending.insert(Pending { asked, invoked: now, id: None })
     }
 
@@ -127,12 +132,15 @@ impl Client {
             self.known.insert(subject, modify);
         }
         if let Some(index) = answered.index {
-            let one = matches!(asked.action, Action::Watch(..) | Action::Get(..));
-            let kind = u8::from(!one);
-            self.seen.insert((kind, subject), index);
+            self.seen.insert((asked.action.kind(), subject), index);
         }
         let returned = returned.then_some(now);
         self.history.push(Record { asked, invoked, returned, answered, seen });
+    }
+
+    /// The next thing is not done.
+    pub(crate) fn skip(&mut self) {
+        self.next += 1;
     }
 
     /// Nothing more is to be done after what is pending.
@@ -144,7 +152,10 @@ impl Client {
 /// How long a client waits for its answer.
 pub(crate) fn patience(action: Action) -> Duration {
     match action {
-        Action::Watch(_, _, it) | Action::WatchTree(_, _, it) | Action::WatchKeys(_, _, it) => {
+        Action::Watch(_, _, it)
+        | Action::WatchTree(_, _, it)
+        | Action::WatchKeys(_, _, it)
+        | Action::Look(_, _, Some(it)) => {
             // A slow clock makes a long wait.
             it.leaves.unwrap_or_else(|| (it.wait + it.wait / 16) * 2 + Duration::from_secs(9))
         }
@@ -156,7 +167,9 @@ pub(crate) fn patience(action: Action) -> Duration {
         | Action::DeleteTree(_)
         | Action::Get(..)
         | Action::List(..)
-        | Action::Keys(..) => Duration::from_secs(8),
+        | Action::Keys(..)
+        | Action::Local(_)
+        | Action::Look(_, _, None) => Duration::from_secs(8),
     }
 }
 
@@ -172,11 +185,6 @@ impl Http {
     pub(crate) fn of(asked: &Asked) -> Self {
         let known = asked.known;
         let write = |method, query: String| (method, query);
-        let mode = |it: Mode| match it {
-            Mode::Default => "",
-            Mode::Consistent => "&consistent",
-            Mode::Stale => "&stale",
-        };
         let (method, query) = match asked.action {
             Action::Set(_) => write(Method::Put, String::new()),
             Action::Cas(_) | Action::Create(_) => write(Method::Put, format!("cas={known}")),
@@ -195,9 +203,27 @@ impl Http {
             Action::WatchKeys(_, it, patience) => {
                 (Method::Get, format!("keys&index={known}{}{}", wait(patience.wait), mode(it)))
             }
+            Action::Local(it) => return Self::of_local(it, asked),
+            Action::Look(look, mode, patience) => {
+                return Self::of_look(look, mode, patience, known);
+            }
         };
         let path = format!("/v1/kv/{}", asked.action.subject());
         Self { method, path, query, body: asked.value.clone() }
+    }
+
+    fn of_local(local: Local, asked: &Asked) -> Self {
+        let method = if matches!(local, Local::Health(_)) { Method::Get } else { Method::Put };
+        let (path, query, body) = local.request(asked.server, asked.client, asked.serial);
+        Self { method, path, query, body: body.into() }
+    }
+
+    fn of_look(look: Look, it: Mode, patience: Option<Patience>, known: u64) -> Self {
+        let passing = if matches!(look, Look::Passing(_)) { "&passing" } else { "" };
+        let waits = patience.map(|it| format!("&index={known}{}", wait(it.wait)));
+        let query = format!("{}{passing}{}", mode(it), waits.unwrap_or_default());
+        let query = query.trim_start_matches('&').to_owned();
+        Self { method: Method::Get, path: look.path(), query, body: Bytes::new() }
     }
 
     pub(crate) fn request(&self) -> Request<'_> {
@@ -210,6 +236,14 @@ impl Http {
             remote: None,
             forwarded_for: None,
         }
+    }
+}
+
+const fn mode(it: Mode) -> &'static str {
+    match it {
+        Mode::Default => "",
+        Mode::Consistent => "&consistent",
+        Mode::Stale => "&stale",
     }
 }
 

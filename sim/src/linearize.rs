@@ -231,7 +231,9 @@ pub fn histories(records: &[Record], trust_leases: bool) -> BTreeMap<&'static st
                 | Action::Keys(..)
                 | Action::Watch(..)
                 | Action::WatchTree(..)
-                | Action::WatchKeys(..),
+                | Action::WatchKeys(..)
+                | Action::Local(_)
+                | Action::Look(..),
                 _,
             ) => {}
         }

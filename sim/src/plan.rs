@@ -7,6 +7,8 @@
 //! values, and leaves the others out (`reliability`, section 3.1). What is never drawn together is
 //! never tested together, so every fault is off in some runs and on in others.
 
+mod agents;
+
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_raft::Config;
@@ -21,6 +23,10 @@ pub struct Plan {
     pub seed: u64,
     /// How many servers begin the cluster.
     pub servers: usize,
+    /// How many client agents there are. Where places are counted, they follow the servers.
+    pub agents: usize,
+    /// Whether the last client agent has the name of the first.
+    pub twins: bool,
     /// What does not change during the run.
     pub knobs: Knobs,
     /// What goes wrong, and when.
@@ -65,6 +71,10 @@ pub struct Knobs {
     /// Whether the clocks differ by more than leases allow for: then only reads that ask a quorum
     /// are promised to be fresh.
     pub beyond_drift: bool,
+    /// How often agents compare themselves with the catalog, and how soon they try again.
+    pub sync: (Duration, Duration),
+    /// How often the pool tries to reach those who have failed.
+    pub reconnect: Duration,
     /// Whether messages go through their bytes.
     pub through_bytes: bool,
     /// Whether disks confirm what is not durable. Never drawn: it must be noticed.
@@ -83,14 +93,14 @@ pub struct Item {
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The servers whose bits are set cannot talk with the others.
+    /// The agents whose bits are set cannot talk with the others.
     Split {
         /// One side.
         side: u64,
         /// How long.
         length: Duration,
     },
-    /// One server cannot talk with the others.
+    /// One agent cannot talk with the others.
     Isolate {
         /// Which.
         target: Target,
@@ -115,14 +125,14 @@ pub enum Fault {
         /// How long.
         length: Duration,
     },
-    /// A server loses its memory and whatever its disk had not confirmed.
+    /// An agent loses its memory and whatever its disk had not confirmed.
     Crash {
         /// Which.
         target: Target,
         /// When it comes back; never, until everything is put right, if it is [`FOREVER`].
         down: Duration,
     },
-    /// A server stands still, and then everything is late.
+    /// An agent stands still, and then everything is late.
     Pause {
         /// Which.
         target: Target,
@@ -167,7 +177,7 @@ pub enum Fault {
 /// Who suffers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Target {
-    /// This server.
+    /// This server, or this client agent: those are counted after the servers.
     Server(usize),
     /// Whoever leads then; this server, if nobody does.
     Leader(usize),
@@ -200,13 +210,24 @@ pub enum Change {
 impl Plan {
     /// The plan that `seed` stands for.
     pub fn new(seed: u64) -> Self {
+        Self::of(seed, None, None)
+    }
+
+    /// The same, with so many servers and client agents, where somebody else is to decide that.
+    pub fn of(seed: u64, servers: Option<usize>, agents: Option<usize>) -> Self {
         let mut rng = Rng::stream(seed, "plan");
-        let servers = pick(&mut rng, &[1, 3, 3, 5, 5, 5, 5, 5]);
-        Self::with_servers(seed, servers)
+        let drawn = pick(&mut rng, &[1, 3, 3, 5, 5, 5, 5, 5]);
+        Self::with(seed, servers.unwrap_or(drawn), agents.unwrap_or_else(|| agents::count(seed)))
     }
 
     /// The plan that `seed` stands for, with this many servers.
     pub fn with_servers(seed: u64, servers: usize) -> Self {
+        Self::with(seed, servers, agents::count(seed))
+    }
+
+    /// The plan that `seed` stands for, with this many servers and client agents. Without any of
+    /// those, it is what it would be if there were no such thing.
+    pub fn with(seed: u64, servers: usize, agents: usize) -> Self {
         let rng = &mut Rng::stream(seed, "plan items");
         let length = Duration::from_secs(pick(rng, &[8, 12, 20, 60]));
         let heal_at = Moment::default() + length;
@@ -219,20 +240,29 @@ impl Plan {
         draw_process(rng, servers, heal_at, &mut items);
         draw_clocks(rng, servers, heal_at, &knobs, &mut items);
         let changes = draw_operators(rng, servers, heal_at, &mut items);
-        items.sort_by_key(|it| it.at);
-        let scripts = workload::draw(seed, length);
         let core_only = !changes && rng.chance(1, 2);
-        Self { seed, servers, knobs, items, scripts, heal_at, core_only }
+        let twins =
+            agents != 0 && agents::draw(seed, (servers, agents), heal_at, &mut knobs, &mut items);
+        items.sort_by_key(|it| it.at);
+        let scripts = workload::draw(seed, length, servers, agents);
+        Self { seed, servers, agents, twins, knobs, items, scripts, heal_at, core_only }
     }
 
     /// The same, with nothing going wrong.
     pub fn calm(seed: u64, servers: usize, length: Duration) -> Self {
+        Self::calm_with(seed, servers, 0, length)
+    }
+
+    /// The same, with so many client agents.
+    pub fn calm_with(seed: u64, servers: usize, agents: usize, length: Duration) -> Self {
         Self {
             seed,
             servers,
+            agents,
+            twins: false,
             knobs: Knobs::calm(servers),
             items: Vec::new(),
-            scripts: workload::draw(seed, length),
+            scripts: workload::draw(seed, length, servers, agents),
             heal_at: Moment::default() + length,
             core_only: false,
         }
@@ -256,6 +286,8 @@ impl Knobs {
             render_max: Duration::from_millis(2),
             rates: vec![1_000; servers],
             beyond_drift: false,
+            sync: (Duration::from_secs(60), Duration::from_secs(15)),
+            reconnect: Duration::from_secs(30),
             through_bytes: false,
             lying_disks: false,
         }
@@ -279,6 +311,8 @@ impl Knobs {
             render_max: millis(2),
             rates,
             beyond_drift,
+            sync: (Duration::from_secs(60), Duration::from_secs(15)),
+            reconnect: Duration::from_secs(30),
             through_bytes: rng.chance(1, 8),
             lying_disks: false,
         }

@@ -21,6 +21,7 @@ use crate::world;
 /// ```text
 ///   seed 17
 ///   servers 5
+///   agents 2
 ///   breaks RI-5
 ///   heal 3500000000
 ///   without loss
@@ -33,6 +34,8 @@ pub struct Cutting {
     pub seed: u64,
     /// For how many servers.
     pub servers: usize,
+    /// And how many client agents.
+    pub agents: usize,
     /// Which invariant it breaks.
     pub breaks: String,
     /// When everything is put right, in nanoseconds.
@@ -68,6 +71,7 @@ impl Cutting {
         Self {
             seed: plan.seed,
             servers: plan.servers,
+            agents: plan.agents,
             breaks: String::new(),
             heal_at: plan.heal_at.0,
             without: BTreeSet::new(),
@@ -78,7 +82,7 @@ impl Cutting {
 
     /// The plan that is left.
     pub fn plan(&self) -> Plan {
-        let mut plan = Plan::with_servers(self.seed, self.servers);
+        let mut plan = Plan::with(self.seed, self.servers, self.agents);
         let calm = Plan::calm(self.seed, self.servers, Duration::ZERO).knobs;
         let knobs = &mut plan.knobs;
         for knob in &self.without {
@@ -169,7 +173,7 @@ impl Shrinking<'_> {
 
     /// What comes after the violation had no part in it.
     fn end_early(&mut self, violation: &Violation) {
-        let items = Plan::with_servers(self.best.seed, self.best.servers).items;
+        let items = Plan::with(self.best.seed, self.best.servers, self.best.agents).items;
         let mut cutting = self.best.clone();
         cutting.items.retain(|it| items[*it].at <= violation.at);
         self.accept(cutting);
@@ -184,7 +188,7 @@ impl Shrinking<'_> {
     }
 
     fn drop_classes(&mut self) {
-        let items = Plan::with_servers(self.best.seed, self.best.servers).items;
+        let items = Plan::with(self.best.seed, self.best.servers, self.best.agents).items;
         let mut seen = Vec::new();
         for item in &items {
             let class = discriminant(&item.what);
@@ -245,7 +249,8 @@ impl Shrinking<'_> {
 
 impl fmt::Display for Cutting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}\nservers {}\nbreaks {}", self.seed, self.servers, self.breaks)?;
+        writeln!(f, "seed {}\nservers {}\nagents {}", self.seed, self.servers, self.agents)?;
+        writeln!(f, "breaks {}", self.breaks)?;
         writeln!(f, "heal {}", self.heal_at)?;
         for knob in &self.without {
             writeln!(f, "without {knob}")?;
@@ -277,6 +282,7 @@ impl FromStr for Cutting {
             match word {
                 "seed" => this.seed = number(rest)?,
                 "servers" => this.servers = number(rest)? as usize,
+                "agents" => this.agents = number(rest)? as usize,
                 "breaks" => rest.clone_into(&mut this.breaks),
                 "heal" => this.heal_at = number(rest)?,
                 "without" => _ = this.without.insert(rest.to_owned()),

@@ -22,6 +22,8 @@ pub struct Swarm {
     pub seeds: u64,
     /// How many servers, if the seed is not to decide.
     pub servers: Option<usize>,
+    /// How many client agents, if the seed is not to decide.
+    pub agents: Option<usize>,
     /// On how many threads.
     pub threads: usize,
     /// Stop after so many failures.
@@ -96,7 +98,7 @@ impl Swarm {
     }
 
     fn play(&self, seed: u64) -> (Outcome, (u64, u64)) {
-        let plan = self.servers.map_or_else(|| Plan::new(seed), |it| Plan::with_servers(seed, it));
+        let plan = Plan::of(seed, self.servers, self.agents);
         let mut outcome = world::run(&plan, false);
         let mut searched = (0, 0);
         // The search is for samples: the oracle of keys sees every run.

@@ -1,7 +1,11 @@
 //! What clients do: scripts of requests, drawn before the run, so that any of them can be left out.
 
+mod catalog;
+
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
+
+pub use self::catalog::{Checked, Local, Look, NODES, Name, OUTSIDE, SERVICES, STATES, TTL};
 
 /// What one client does, one thing after the other.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +21,7 @@ pub struct Op {
     pub serial: u32,
     /// How long the client waits before.
     pub gap: Duration,
-    /// Which server it asks: the leader, as far as anybody knows, or this one.
+    /// Which agent it asks: the leader, as far as anybody knows, or this one.
     pub server: Option<u32>,
     /// What it wants.
     pub action: Action,
@@ -50,6 +54,10 @@ pub enum Action {
     WatchTree(Key, Mode, Patience),
     /// Wait until there are other names under a prefix.
     WatchKeys(Key, Mode, Patience),
+    /// Something about the agent that is asked, and what it offers.
+    Local(Local),
+    /// See something of the catalog, or wait until it changes.
+    Look(Look, Mode, Option<Patience>),
 }
 
 /// The number of a key, or of a prefix.
@@ -97,10 +105,12 @@ impl Action {
             Self::Watch(..) => "watch",
             Self::WatchTree(..) => "watch-tree",
             Self::WatchKeys(..) => "watch-keys",
+            Self::Local(it) => it.name(),
+            Self::Look(it, ..) => it.name(),
         }
     }
 
-    /// The key or the prefix it is about.
+    /// The key, the prefix, the service or the node it is about.
     pub const fn subject(self) -> &'static str {
         match self {
             Self::Set(key)
@@ -115,7 +125,32 @@ impl Action {
             | Self::Keys(key, _)
             | Self::WatchTree(key, ..)
             | Self::WatchKeys(key, ..) => PREFIXES[key as usize % PREFIXES.len()],
+            Self::Local(it) => it.subject(),
+            Self::Look(it, ..) => it.subject(),
         }
+    }
+
+    /// Tells questions apart that are about the same: whoever waits for an answer to one of them has
+    /// seen nothing of the others.
+    pub const fn kind(self) -> u8 {
+        match self {
+            Self::Set(_)
+            | Self::Cas(_)
+            | Self::Create(_)
+            | Self::Delete(_)
+            | Self::DeleteCas(_)
+            | Self::DeleteTree(_)
+            | Self::Local(_)
+            | Self::Get(..)
+            | Self::Watch(..) => 0,
+            Self::List(..) | Self::Keys(..) | Self::WatchTree(..) | Self::WatchKeys(..) => 1,
+            Self::Look(it, ..) => it.kind(),
+        }
+    }
+
+    /// Whether it is about keys.
+    pub const fn is_about_keys(self) -> bool {
+        !matches!(self, Self::Local(_) | Self::Look(..))
     }
 
     /// How fresh the answer must be; `None` for a write.
@@ -126,19 +161,21 @@ impl Action {
             | Self::Keys(_, mode)
             | Self::Watch(_, mode, _)
             | Self::WatchTree(_, mode, _)
-            | Self::WatchKeys(_, mode, _) => Some(mode),
+            | Self::WatchKeys(_, mode, _)
+            | Self::Look(_, mode, _) => Some(mode),
             Self::Set(_)
             | Self::Cas(_)
             | Self::Create(_)
             | Self::Delete(_)
             | Self::DeleteCas(_)
-            | Self::DeleteTree(_) => None,
+            | Self::DeleteTree(_)
+            | Self::Local(_) => None,
         }
     }
 }
 
-/// The scripts of a run of this length.
-pub fn draw(seed: u64, length: Duration) -> Vec<Script> {
+/// The scripts of a run of this length, with so many servers and client agents.
+pub fn draw(seed: u64, length: Duration, servers: usize, agents: usize) -> Vec<Script> {
     let rng = &mut Rng::stream(seed, "workload");
     let clients = 1 + rng.below(4);
     let gap = Duration::from_millis([30, 200, 600, 2_000][rng.below(4) as usize]);
@@ -165,6 +202,10 @@ pub fn draw(seed: u64, length: Duration) -> Vec<Script> {
             Action::WatchKeys(rng.below(PREFIXES.len() as u64) as Key, mode, patience)
         };
         scripts.push(script(rng, length, gap / 2, false, &mut draw));
+        scripts.push(bursts(length));
+    }
+    if agents != 0 {
+        scripts.extend(catalog::draw(seed, length, servers, agents));
     }
     scripts
 }
@@ -190,6 +231,21 @@ fn script(
         ops.push(Op { serial: ops.len() as u32, gap, server, action });
     }
     Script { ops }
+}
+
+/// Two changes at once and then a while of nothing: of the first there is nothing to tell those who
+/// wait for names, and the second comes while somebody finds that out.
+fn bursts(length: Duration) -> Script {
+    let pair = |n: u32| {
+        [Action::Set(0), if n.is_multiple_of(2) { Action::Create(3) } else { Action::Delete(3) }]
+    };
+    let count = u32::try_from(length.as_millis() / BURST_GAP.as_millis()).unwrap_or(u32::MAX);
+    let actions = (0..count).flat_map(pair).enumerate();
+    let op = |(n, action): (usize, Action)| {
+        let gap = if n.is_multiple_of(2) { BURST_GAP } else { Duration::ZERO };
+        Op { serial: n as u32, gap, server: None, action }
+    };
+    Script { ops: actions.map(op).collect() }
 }
 
 fn draw_write(rng: &mut Rng, keys: u64) -> Action {
@@ -230,6 +286,9 @@ fn draw_watch(rng: &mut Rng, keys: u64) -> Action {
         Action::Watch(rng.below(keys) as Key, mode, patience)
     }
 }
+
+/// How long nothing happens between bursts.
+const BURST_GAP: Duration = Duration::from_millis(1_500);
 
 /// Requests in one script.
 const OPS_MAX: usize = 2_000;

@@ -88,7 +88,8 @@ pub enum Standing {
 macro_rules! catalogue {
     ($($id:ident $title:literal $standing:expr;)*) => {
         /// The catalogue. `R`: elections and the replicated log; `M`: membership; `S`: snapshots;
-        /// `W`: the write-ahead log; `K`: keys, sessions and blocking queries; `G`: gossip.
+        /// `W`: the write-ahead log; `K`: keys, sessions and blocking queries; `C`: the catalog;
+        /// `G`: gossip.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
         pub enum Bug {
             $(#[doc = $title] $id,)*
@@ -251,6 +252,13 @@ catalogue! {
     K15 "the order of a hash table is part of the state" Equivalent(
         "there are no hash tables: a lint forbids them"
     );
+
+    C01 "a warning outranks maintenance" Planted;
+    C02 "a service goes and its checks stay" Planted;
+    C03 "an agent brings another node of its name up to date" Planted;
+    C04 "a node moves and no index tells" Planted;
+    C05 "a new leader takes everybody for failed at first" Planted;
+    C06 "DNS names critical instances" Planted;
 
     G01 "a refutation has the incarnation that it refutes" Planted;
     G02 "comparing brings the dead back with what they said when they lived" Planted;

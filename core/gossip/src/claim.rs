@@ -225,7 +225,7 @@ impl Pool {
         body: Option<Bytes>,
     ) {
         if name == &*self.name {
-            return self.refute(incarnation);
+            return self.refute(incarnation, from);
         }
         // Nothing else being known, it is nothing that we could doubt.
         let Some(slot) = self.roster.find(name) else { return };
@@ -318,7 +318,7 @@ impl Pool {
         let left = name == from && !bug!(G10);
         let new = self.claim(incarnation, if left { State::Left } else { State::Dead });
         if name == &*self.name {
-            return self.refute(incarnation);
+            return self.refute(incarnation, from);
         }
         let Some(slot) = self.roster.find(name) else {
             return self.remember(name, |it| it.claim = it.claim.max(Some(new)));
@@ -356,11 +356,21 @@ impl Pool {
         }
     }
 
-    /// Somebody doubts that we are alive.
-    fn refute(&mut self, incarnation: u64) {
+    /// Somebody doubts that we are alive. Whoever accuses is told at once, and not left to hear of it:
+    /// in a small pool, what everybody tells a few others a few times misses one in forty.
+    fn refute(&mut self, incarnation: u64, from: &str) {
         if self.leaving.is_gone() {
             return;
         }
+        self.contradict(incarnation);
+        let accuser = self.roster.find(from).filter(|it| *it != self.me);
+        if let Some(accuser) = accuser.map(|it| self.roster.get(it).member.addr) {
+            let alive = Message::Alive(alive(self.local()));
+            self.send(accuser, &[alive]);
+        }
+    }
+
+    fn contradict(&mut self, incarnation: u64) {
         if incarnation < self.local().incarnation {
             // That was refuted, but whoever says so has not heard it.
             if !self.broadcasts.contains(Subject::member(&self.name)) {

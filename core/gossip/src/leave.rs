@@ -108,6 +108,14 @@ impl Pool {
         self.gone.insert(self.me);
         let name = Text::from(&*self.name);
         let message = Message::Dead(Accusation { incarnation, name: name.clone(), from: name });
+        // Whoever misses it takes us for dead, and there is no second chance to say it: in a small
+        // pool everybody is told, and not only whom chance picks.
+        for to in self.pick(TOLD_MAX, |_, it| it.state.is_live()) {
+            self.send(to, std::slice::from_ref(&message));
+        }
         self.tell(Some(Subject::member(&self.name.clone())), &message);
     }
 }
+
+/// How many are told directly that we have left.
+const TOLD_MAX: usize = 16;

@@ -179,6 +179,16 @@ impl Client {
         View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers, places }
     }
 
+    /// This agent's own services and checks, to look at.
+    pub const fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// How many requests are not answered yet.
+    pub fn waiting(&self) -> usize {
+        self.ledger.len() + self.asks.len()
+    }
+
     /// See [`Node`](crate::Node): the children are visited in a fixed order, until all are quiet.
     fn pump(&mut self) {
         for _ in 0..PUMP_ROUNDS_MAX {

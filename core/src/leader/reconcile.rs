@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use tribune_base::bug;
 use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{Change, Member, MemberEvent, Status as Standing};
@@ -25,10 +26,15 @@ use crate::request::Proposer;
 impl Node {
     /// Write this server itself and all others into the catalog.
     pub(crate) fn reconcile(&mut self) {
-        let registration = self.own_registration();
-        // Where it is there already, nothing changes and nobody is woken. Refused only if the log is
-        // full or this server no longer leads: then the next leader writes it.
-        let _ = self.propose(Command::Register(registration), Proposer::Duty);
+        // Where it is there already, nothing changes and nobody is woken.
+        self.write_down(Command::Register(self.own_registration()));
+        if bug!(C05) {
+            let members: Vec<_> = self.gossip.members().cloned().collect();
+            let commands = members.iter().filter(|it| *it.name != *self.config.name);
+            for command in commands.filter_map(|it| self.criticism(it)).collect::<Vec<_>>() {
+                self.write_down(command);
+            }
+        }
         self.reconcile_all();
     }
 
@@ -39,9 +45,23 @@ impl Node {
         }
         let members: Vec<_> = self.gossip.members().cloned().collect();
         for member in &members {
-            self.reconcile_member(member, false);
+            if *member.name != *self.config.name {
+                self.reconcile_member(member, false);
+            } else if self.registration(member).is_some() {
+                self.write_down(Command::Register(self.own_registration()));
+            }
         }
         self.reconcile_unknown();
+    }
+
+    /// Commit what this leader has found out. It is refused if the log is full, and then everybody is
+    /// looked at again soon; or if this server no longer leads, and then the next leader looks.
+    fn write_down(&mut self, command: Command) {
+        if self.propose(command, Proposer::Duty).is_err()
+            && let Some(reign) = &mut self.reign
+        {
+            reign.next_reconcile = reign.next_reconcile.min(self.now + RECONCILE_RETRY);
+        }
     }
 
     /// Look at everybody, if it is time.
@@ -69,9 +89,7 @@ impl Node {
             Standing::None => None,
         };
         if let Some(command) = command {
-            // Refused only if the log is full or this server no longer leads: all of it is looked
-            // at again.
-            let _ = self.propose(command, Proposer::Duty);
+            self.write_down(command);
         }
     }
 
@@ -106,7 +124,7 @@ impl Node {
             }
         }
         for command in commands {
-            let _ = self.propose(command, Proposer::Duty);
+            self.write_down(command);
         }
     }
 
@@ -238,6 +256,9 @@ const SERF_HEALTH: &str = "serfHealth";
 
 /// How often everybody is looked at again.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How soon, if something could not be written.
+const RECONCILE_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a node may be unknown before it counts as failed.
 const UNKNOWN_MAX: Duration = Duration::from_secs(60);

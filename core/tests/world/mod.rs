@@ -1,5 +1,7 @@
 //! A datacenter of servers in one value: what `sim` does with faults and oracles, here without.
 
+mod net;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use tribune_core::{
 };
 use tribune_raft::{self as raft, SnapshotMeta};
 use tribune_state::{Command, Store, kv};
+
+use net::Net;
 
 /// Servers, and what is under way between them.
 pub struct World {
@@ -695,20 +699,6 @@ impl Disk {
     }
 }
 
-/// Whether so many proposals are under way to a server that a connection would lose another one.
-fn is_crowded(
-    messages: &VecDeque<(Instant, String, ServerId, Wire)>,
-    to: &str,
-    message: &Wire,
-) -> bool {
-    let len = |it: &Wire| {
-        let Wire::Propose(proposals) = it else { return 0 };
-        proposals.iter().map(|it| it.command.len()).sum::<usize>()
-    };
-    let waiting: usize = messages.iter().filter(|it| it.1 == to).map(|it| len(&it.3)).sum();
-    waiting != 0 && len(message) != 0 && 32 << 20 < waiting + len(message)
-}
-
 fn evaluate(at: &str, view: &View, query: &Query) -> Evaluation {
     query.evaluate(&view.snapshot, &view.places, &Context::new("dc1", at), false)
 }
@@ -735,50 +725,6 @@ fn node_id(server: &Server) -> NodeId {
 
 fn host(server: &Server) -> String {
     format!("10.0.{}.{}", server.datacenter - 1, server.number)
-}
-
-/// What a server's messages and packets are carried by.
-struct Net<'a> {
-    dark: &'a BTreeSet<u8>,
-    datacenter: u8,
-    messages: &'a mut VecDeque<(Instant, String, ServerId, Wire)>,
-    packets: &'a mut VecDeque<(Instant, SocketAddr, SocketAddr, Bytes)>,
-}
-
-impl Net<'_> {
-    fn send(&mut self, now: Instant, from: ServerId, to: &str, message: Wire) {
-        if is_crowded(self.messages, to, &message) {
-            return;
-        }
-        let Some(delay) = delay(self.dark, self.datacenter, to) else { return };
-        let at = now + delay;
-        let place = self.messages.partition_point(|it| it.0 <= at);
-        self.messages.insert(place, (at, to.to_owned(), from, message));
-    }
-
-    fn send_packet(
-        &mut self,
-        now: Instant,
-        (area, ip): (Area, IpAddr),
-        to: SocketAddr,
-        bytes: Bytes,
-    ) {
-        let Some(delay) = delay(self.dark, self.datacenter, &to.to_string()) else { return };
-        let (at, port) = (now + delay, if area == Area::Wan { 8_302 } else { 8_301 });
-        let place = self.packets.partition_point(|it| it.0 <= at);
-        self.packets.insert(place, (at, to, SocketAddr::new(ip, port), bytes));
-    }
-}
-
-/// How long it takes from a datacenter to an address, if it is not cut off: ten milliseconds from each
-/// datacenter to the next.
-fn delay(dark: &BTreeSet<u8>, from: u8, to: &str) -> Option<Duration> {
-    let there: u8 = to.split('.').nth(2).and_then(|it| it.parse().ok()).unwrap_or(0) + 1;
-    if from == there {
-        return Some(Duration::from_millis(1));
-    }
-    let cut = dark.contains(&from) || dark.contains(&there);
-    (!cut).then(|| Duration::from_millis(u64::from(from.abs_diff(there)) * 10))
 }
 
 fn concat(chunks: impl IntoIterator<Item = Bytes>) -> Bytes {

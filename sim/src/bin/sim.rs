@@ -42,9 +42,8 @@ enum What {
         /// Print the hash only.
         #[arg(long)]
         hash: bool,
-        /// How many servers, if the seed is not to decide.
-        #[arg(long)]
-        servers: Option<usize>,
+        #[command(flatten)]
+        size: Size,
         /// Print the last lines only, so many.
         #[arg(long)]
         tail: Option<usize>,
@@ -62,9 +61,8 @@ enum What {
         /// The first of them.
         #[arg(long, default_value_t = 0)]
         first: u64,
-        /// How many servers, if the seeds are not to decide.
-        #[arg(long)]
-        servers: Option<usize>,
+        #[command(flatten)]
+        size: Size,
         /// On how many threads; on all there are, if it is not said.
         #[arg(long)]
         threads: Option<usize>,
@@ -76,9 +74,8 @@ enum What {
         /// The seed.
         #[arg(long)]
         seed: u64,
-        /// How many servers, if the seed is not to decide.
-        #[arg(long)]
-        servers: Option<usize>,
+        #[command(flatten)]
+        size: Size,
         /// How many runs it may take.
         #[arg(long, default_value_t = 1_000)]
         runs: u32,
@@ -124,6 +121,16 @@ enum What {
         #[arg(long)]
         print: bool,
     },
+}
+
+#[derive(clap::Args, Clone, Copy)]
+struct Size {
+    /// How many servers, if the seed is not to decide.
+    #[arg(long)]
+    servers: Option<usize>,
+    /// How many client agents, if the seed is not to decide.
+    #[arg(long)]
+    agents: Option<usize>,
 }
 
 #[derive(clap::Args)]
@@ -197,8 +204,8 @@ fn main() -> ExitCode {
             println!("{:016x}", outcome.hash);
             ExitCode::SUCCESS
         }
-        What::Run { seed, hash, servers, tail, html, .. } => {
-            let outcome = world::run(&plan(seed, servers), !hash);
+        What::Run { seed, hash, size, tail, html, .. } => {
+            let outcome = world::run(&plan(seed, size), !hash);
             if hash {
                 println!("{:016x}", outcome.hash);
                 return ExitCode::SUCCESS;
@@ -208,12 +215,12 @@ fn main() -> ExitCode {
         What::Swarm {
             seeds, first, level: LevelArgument { level: Level::B, scenario }, ..
         } => swarm_of_shells(&scenario, seeds, first),
-        What::Swarm { seeds, first, servers, threads, .. } => {
+        What::Swarm { seeds, first, size: Size { servers, agents }, threads, .. } => {
             let threads =
                 threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-            swarm(Swarm { first, seeds, servers, threads, failures_max: FAILURES_MAX })
+            swarm(Swarm { first, seeds, servers, agents, threads, failures_max: FAILURES_MAX })
         }
-        What::Shrink { seed, servers, runs, out } => shrink(&plan(seed, servers), runs, out),
+        What::Shrink { seed, size, runs, out } => shrink(&plan(seed, size), runs, out),
         What::Replay { file, tail, html } => replay(&file, tail, html),
         What::Bugs { only, budget, all, write } => {
             bugs(only.as_deref(), Duration::from_secs(budget), all, write)
@@ -223,8 +230,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn plan(seed: u64, servers: Option<usize>) -> Plan {
-    servers.map_or_else(|| Plan::new(seed), |it| Plan::with_servers(seed, it))
+fn plan(seed: u64, size: Size) -> Plan {
+    Plan::of(seed, size.servers, size.agents)
 }
 
 /// Say what happened.

@@ -47,8 +47,12 @@ pub struct Asked {
     pub server: usize,
     /// In which of its lives.
     pub life: u32,
+    /// Whether that is a client agent, which asks whichever server it likes.
+    pub forwarded: bool,
     /// What.
     pub action: Action,
+    /// The number of the request in the script as drawn.
+    pub serial: u32,
     /// What is to be written, or nothing.
     pub value: Bytes,
     /// What the client knows of the key, or of what it waits for.
@@ -128,8 +132,8 @@ impl Kv {
         (applied, index): (Index, Index),
     ) {
         report.require(index != Index(0), "BQ-2", || format!("{action:?} has index zero"));
-        let kind = u8::from(!is_about_one(action));
-        let known = self.indexes.entry((server, life, kind, action.subject())).or_default();
+        let known =
+            self.indexes.entry((server, life, action.kind(), action.subject())).or_default();
         // A rendering that took its time shows an older state than one that did not.
         if applied < known.0 {
             return;
@@ -142,6 +146,16 @@ impl Kv {
         });
     }
 
+    /// A question about services is answered from the state after `applied`: that is not before
+    /// anything that somebody had seen when it was asked, if it is to be fresh.
+    pub(crate) fn on_shown(&self, report: &mut Report, asked: &Asked, applied: Index) {
+        let Action::Look(_, mode, _) = asked.action else { return };
+        let fresh = mode == Mode::Consistent || mode == Mode::Default && !self.drifts;
+        report.require(!fresh || asked.floor <= applied, "KV-1", || {
+            format!("{asked:?} is answered from the state after {applied}")
+        });
+    }
+
     /// A client has its answer.
     pub(crate) fn on_answer(
         &mut self,
@@ -151,6 +165,9 @@ impl Kv {
         response: &Response,
     ) -> Answered {
         let end = Index(truth.len() as u64 - 1);
+        if !asked.action.is_about_keys() {
+            return Self::on_other(report, asked, response, end);
+        }
         match (response.status, asked.action.mode()) {
             (200, None) => self.on_written(report, asked, &response.body),
             (200 | 404, Some(mode)) => self.on_read(report, asked, mode, response, end),
@@ -162,6 +179,20 @@ impl Kv {
             }
             _ => Answered::default(),
         }
+    }
+
+    /// An answer about services. What it shows is somebody else's business.
+    fn on_other(report: &mut Report, asked: &Asked, response: &Response, end: Index) -> Answered {
+        let index = response.meta.map(|it| it.index);
+        report.require(index.is_none_or(|it| it <= end.max(Index(1))), "KV-3", || {
+            format!("{asked:?} has index {index:?}, and the log ends at {end}")
+        });
+        let outcome = match (asked.action, response.status) {
+            (Action::Look(..), 200) => Outcome::Read,
+            (Action::Local(_), 200) => Outcome::Done(true),
+            _ => Outcome::Unknown,
+        };
+        Answered { outcome, modify: None, index: index.map(|it| it.0) }
     }
 
     fn on_written(&mut self, report: &mut Report, asked: &Asked, body: &[u8]) -> Answered {
@@ -205,8 +236,9 @@ impl Kv {
     ) -> Answered {
         let session = (asked.client, asked.server, asked.life);
         let fresh = mode == Mode::Consistent || mode == Mode::Default && !self.drifts;
-        let floor =
-            if fresh { asked.floor } else { self.stale.get(&session).copied().unwrap_or_default() };
+        // Who asks a client agent may be answered by another server each time.
+        let seen = || self.stale.get(&session).copied().filter(|_| !asked.forwarded);
+        let floor = if fresh { asked.floor } else { seen().unwrap_or_default() };
         let Some(at) = self.witness(asked.action, floor, end, response) else {
             report.require(false, "KV-1", || {
                 let body = String::from_utf8_lossy(&response.body);
@@ -282,7 +314,9 @@ fn deletion(asked: &Asked) -> Option<kv::Command> {
         | Action::Keys(..)
         | Action::Watch(..)
         | Action::WatchTree(..)
-        | Action::WatchKeys(..) => None,
+        | Action::WatchKeys(..)
+        | Action::Local(_)
+        | Action::Look(..) => None,
     }
 }
 
@@ -368,8 +402,9 @@ mod tests {
     }
 
     fn asked(action: Action, floor: u64) -> Asked {
-        let (client, server, life, known) = (0, 0, 1, 0);
-        Asked { client, server, life, action, value: Bytes::new(), known, floor: Index(floor) }
+        let (client, server, life, serial, known) = (0, 0, 1, 0, 0);
+        let (value, floor) = (Bytes::new(), Index(floor));
+        Asked { client, server, life, forwarded: false, action, serial, value, known, floor }
     }
 
     fn read(kv: &mut Kv, mode: Mode, floor: u64, at: u64, index: u64) -> Option<String> {

@@ -18,12 +18,19 @@ pub struct Liveness {
     pub served: Option<Moment>,
     /// When all servers agreed.
     pub agreed: Option<Moment>,
+    /// When the catalog said of all agents what is true.
+    pub mended: Option<Moment>,
 }
 
 /// Writes that are to be acknowledged after everything is put right.
 pub const WRITES: u64 = 20;
 
 impl Liveness {
+    /// Whether everything has come true.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.agreed.is_some() && self.mended.is_some()
+    }
+
     /// Which bound is passed at `now`, if any. `patience` is the longest a server waits for a leader.
     pub fn overdue(&self, now: Moment, patience: Duration) -> Option<(&'static str, &'static str)> {
         let healed = self.healed?;
@@ -36,7 +43,20 @@ impl Liveness {
             _ => None,
         }
     }
+
+    /// Whether the catalog should be right by now: it has had the time for the pool to notice who is
+    /// there, and for agents that compare so often to have done it.
+    pub fn is_late(&self, now: Moment, (interval, retry): (Duration, Duration)) -> bool {
+        let patience = DETECT_MAX.max(SYNC_MAX + (interval + retry) * 2);
+        self.mended.is_none() && self.served.is_some_and(|it| it + patience < now)
+    }
 }
+
+/// How long it takes a small pool to notice who has failed, and who is back.
+const DETECT_MAX: Duration = Duration::from_secs(90);
+
+/// How long an exchange with the catalog may take, and what follows it.
+const SYNC_MAX: Duration = Duration::from_secs(40);
 
 /// How long twenty writes may take.
 const SERVE_MAX: Duration = Duration::from_secs(10);

@@ -5,12 +5,15 @@
 //! An oracle keeps what it has learnt and compares it with what has changed: looking at a step
 //! costs no more than the step.
 
+mod aggregate;
 mod append_only;
 mod candour;
 mod completeness;
 mod contact;
+pub(crate) mod detection;
 mod disruption;
 mod election;
+pub(crate) mod entropy;
 mod kv;
 mod lease;
 mod liveness;
@@ -18,14 +21,19 @@ mod matching;
 mod membership;
 mod model;
 mod monotone;
+mod orphans;
+mod passing;
 mod persisted;
 mod quorum;
 mod safety;
 mod snapshot;
 mod transfer;
 mod truth;
+mod views;
 mod wakeup;
 
+use tribune_api::http::Response;
+use tribune_api::plan::Query;
 use tribune_base::id::{Index, ServerId, Term};
 use tribune_base::time::Instant;
 use tribune_core::{Node, Shown};
@@ -33,6 +41,7 @@ use tribune_raft::{Message, Persist, Role};
 
 use crate::moment::{Clock, Moment};
 use crate::plan::Knobs;
+use crate::workload::{Action, Local};
 use crate::world::disk::Disk;
 
 pub(crate) use self::kv::base64;
@@ -117,11 +126,14 @@ pub(crate) struct Oracle {
     lease: lease::Lease,
     transfer: transfer::Transfer,
     pub(crate) candour: candour::Candour,
+    pub(crate) detection: detection::Detection,
+    pub(crate) entropy: entropy::Entropy,
+    views: views::Views,
 }
 
 impl Oracle {
-    /// Oracles that have seen nothing yet of these servers.
-    pub(crate) fn new(servers: usize, knobs: &Knobs) -> Self {
+    /// Oracles that have seen nothing yet of these servers, nor of anybody else of these names.
+    pub(crate) fn new(servers: usize, names: &[String], knobs: &Knobs) -> Self {
         let drifts = knobs.beyond_drift;
         Self {
             report: Report::default(),
@@ -138,6 +150,9 @@ impl Oracle {
             lease: lease::Lease::new(servers, drifts),
             transfer: transfer::Transfer::new(servers),
             candour: candour::Candour::new(servers),
+            detection: detection::Detection::default(),
+            entropy: entropy::Entropy::default(),
+            views: views::Views::new(names),
         }
     }
 
@@ -165,6 +180,7 @@ impl Oracle {
         self.disruption.on_persist(report, it, batch);
         membership::check_append(report, it, batch);
         self.matching.on_persist(report, &self.truth, it.server, batch);
+        self.detection.on_persist(report, &self.truth, it, before, batch);
     }
 
     /// Something became durable.
@@ -206,11 +222,33 @@ impl Oracle {
                 quorum::check(report, &self.truth, it, disks);
                 self.membership.on_committed(report, &self.truth, news);
                 self.kv.on_committed(report, &self.truth, news);
+                for fact in self.truth.since(news).iter().filter(|it| it.is_about_catalog()) {
+                    self.views.on_committed(report, fact);
+                    orphans::check(report, fact);
+                }
             }
             self.wakeup.on_applied(&self.kv.model, it, before);
         }
         self.wakeup.on_step(it);
         self.lease.on_step(report, it, self.truth.len());
+    }
+
+    /// A server has made an answer from the state after `applied`.
+    pub(crate) fn on_rendered(&mut self, applied: Index, query: &Query, response: &Response) {
+        passing::on_rendered(&mut self.report, &self.truth, applied, query, response);
+    }
+
+    /// A server has looked a service up in the state after `applied`, and found these ports.
+    pub(crate) fn on_resolved(&mut self, applied: Index, service: &str, ports: &[u16]) {
+        passing::on_resolved(&mut self.report, &self.truth, applied, service, ports);
+    }
+
+    /// A client is told something about an agent itself.
+    pub(crate) fn on_told(&mut self, asked: &Asked, response: &Response) {
+        self.entropy.on_told(asked, response);
+        if matches!(asked.action, Action::Local(Local::Health(_))) {
+            aggregate::check_answer(&mut self.report, response);
+        }
     }
 
     /// A server's timer has rung: what need not be looked at all the time.

@@ -3,7 +3,7 @@
 use tribune_base::id::{Index, LogId, Term};
 use tribune_core::apply::Envelope;
 use tribune_raft::{Configuration, Entry, Payload};
-use tribune_state::{Command, Snapshot, Store};
+use tribune_state::{Command, Snapshot, Store, Touch};
 
 /// The one history that all servers must agree with.
 #[derive(Debug)]
@@ -25,6 +25,20 @@ pub(crate) struct Fact {
     pub(crate) saying: Saying,
     /// The state after it.
     pub(crate) state: Snapshot,
+    /// Who is to be woken.
+    pub(crate) touched: Vec<Touch>,
+}
+
+impl Fact {
+    /// Whether it is about the catalog.
+    pub(crate) fn is_about_catalog(&self) -> bool {
+        let Saying::Command(command) = &self.saying else { return false };
+        let is = |it: &Command| matches!(it, Command::Register(_) | Command::Deregister(_));
+        match command {
+            Command::Batch(commands) => commands.iter().any(is),
+            command => is(command),
+        }
+    }
 }
 
 /// What a committed entry says.
@@ -44,6 +58,7 @@ impl Default for Truth {
             chain: 0,
             saying: Saying::Nothing,
             state: store.snapshot(),
+            touched: Vec::new(),
         };
         Self { facts: vec![beginning], store }
     }
@@ -78,16 +93,27 @@ impl Truth {
     /// The next entry is committed, as somebody knows in `term`.
     pub(crate) fn commit(&mut self, term: Term, entry: &Entry, chain: u64) {
         assert_eq!(entry.id.index.0, self.facts.len() as u64, "committed out of order");
+        let mut touched = Vec::new();
         let saying = match &entry.payload {
             Payload::Empty => Saying::Nothing,
             Payload::Configuration(it) => Saying::Configuration(it.clone()),
             Payload::Command(bytes) => {
                 let envelope = Envelope::decode(bytes.clone()).expect("servers write commands");
-                self.store.apply(entry.id.index, envelope.stamp, &envelope.command);
+                let applied = self.store.apply(entry.id.index, envelope.stamp, &envelope.command);
+                touched = applied.touched;
                 Saying::Command(envelope.command)
             }
         };
         let state = self.store.snapshot();
-        self.facts.push(Fact { id: entry.id, known_in: term, chain, saying, state });
+        self.facts.push(Fact { id: entry.id, known_in: term, chain, saying, state, touched });
+    }
+
+    /// The next entry says this.
+    #[cfg(test)]
+    pub(crate) fn say(&mut self, command: Command) {
+        let stamp = tribune_base::time::WallTime(0);
+        let payload = Payload::Command(Envelope { stamp, command }.encode());
+        let id = LogId::new(Term(1), Index(self.facts.len() as u64));
+        self.commit(Term(1), &Entry { id, payload }, 0);
     }
 }

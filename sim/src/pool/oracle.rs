@@ -82,6 +82,8 @@ struct Truth {
     up: bool,
     /// Since when it has been up or down.
     since: Instant,
+    /// The last moment that it knew nobody else.
+    alone_at: Instant,
     /// The greatest incarnation that it has given itself, in any life.
     incarnation: u64,
     /// The last moment that it was stalled.
@@ -100,6 +102,7 @@ impl Oracle {
                 pool: pool.config().pool.clone(),
                 up: true,
                 since: now,
+                alone_at: Instant::START,
                 incarnation: 0,
                 stalled_until: Instant::START,
                 leaving: false,
@@ -120,6 +123,8 @@ impl Oracle {
         let truth = &mut self.truths[host];
         truth.up = false;
         truth.since = now;
+        // Whoever dies before it has said good-bye has not left.
+        truth.leaving = self.left.contains(&host);
         self.forget_memory_of(host);
     }
 
@@ -135,6 +140,11 @@ impl Oracle {
     pub(super) fn stalled(&mut self, host: usize, until: Instant) {
         let truth = &mut self.truths[host];
         truth.stalled_until = truth.stalled_until.max(until);
+    }
+
+    /// Whether it was away of late: it may not have heard, or not have been heard in time.
+    fn is_slow(&self, host: usize, now: Instant) -> bool {
+        now.since(self.truths[host].stalled_until) < SLOW_WINDOW
     }
 
     /// It has been asked to leave: from now on it is not a failure if it is gone.
@@ -196,7 +206,8 @@ impl Oracle {
             Change::Failed | Change::Leave => {
                 self.dead.insert((by, of), member.incarnation);
                 let there = truth.up && hosts[of].group == hosts[by].group;
-                if *change == Change::Failed && truth.leaving && there && self.calm {
+                let slow = self.is_slow(of, now) || self.is_slow(by, now);
+                if *change == Change::Failed && truth.leaving && there && self.calm && !slow {
                     let text = format!("{by} takes {of}, who is leaving, for failed");
                     self.violate("GO-6", now, text);
                 } else if *change == Change::Failed && there && !truth.forced {
@@ -222,13 +233,14 @@ impl Oracle {
 
     /// Somebody is taken for dead who is there.
     fn observe_death(&mut self, by: usize, of: usize, slow: bool, now: Instant) {
-        if slow {
+        if slow || self.is_slow(of, now) || self.is_slow(by, now) {
             self.slow_deaths += 1;
             return;
         }
         self.false_deaths += 1;
         // Whoever has just come back is dead to those who have not heard of it.
-        if self.calm && RETURN_MAX < now.since(self.truths[of].since) {
+        let Truth { since, alone_at, .. } = self.truths[of];
+        if self.calm && RETURN_MAX < now.since(since.max(alone_at)) {
             self.violate("GO-3", now, format!("{by} takes {of} for dead, which it is not"));
         }
     }
@@ -237,6 +249,9 @@ impl Oracle {
     pub(super) fn check(&mut self, host: usize, pool: &Pool, now: Instant) {
         let truth = &mut self.truths[host];
         truth.incarnation = truth.incarnation.max(pool.local().incarnation);
+        if pool.live() == 1 {
+            truth.alone_at = now;
+        }
         let ltimes = pool.ltimes();
         let before = self.ltimes.insert(host, ltimes).unwrap_or_default();
         if before.iter().zip(&ltimes).any(|(before, after)| after < before) {
@@ -326,6 +341,10 @@ impl Oracle {
         truth.up && since <= now.since(truth.since) && since <= now.since(truth.stalled_until)
     }
 }
+
+/// Whoever was away in this time counts as slow: it covers a probe, and what a suspect has at least,
+/// twice.
+const SLOW_WINDOW: Duration = Duration::from_secs(15);
 
 /// A member that starts again is known to do so after this time.
 const RETURN_MAX: Duration = Duration::from_secs(30);

@@ -206,6 +206,7 @@ impl World {
         self.reconnect();
         self.network.weather.loss = 0;
         self.network.weather.duplication = 0;
+        self.introduce();
         let start = self.network.now();
         while self.network.now() < start + HEAL_MAX && self.network.oracle.violation.is_none() {
             self.network.run(Duration::from_secs(1));
@@ -218,6 +219,24 @@ impl World {
             self.network.oracle.violate("GO-7", self.network.now(), text);
         }
         self.network.now().since(start)
+    }
+
+    /// Who has never heard of somebody, or was told to forget, does not look for them. An operator
+    /// introduces them: nothing else brings together those who came back on two sides of a
+    /// partition, or were declared gone there.
+    fn introduce(&mut self) {
+        for host in 0..self.count {
+            let Some(pool) = &self.network.hosts[host].pool else { continue };
+            let unknown = |it: &usize| {
+                let identity = &self.network.hosts[*it].identity;
+                pool.member(&identity.name).is_none().then_some(identity.addr)
+            };
+            let up = self.network.up().map(|(it, _)| it).filter(|it| *it < self.count);
+            let addrs: Vec<_> = up.filter_map(|it| unknown(&it)).collect();
+            if !self.network.oracle.is_leaving(host) {
+                self.network.with(host, |pool, now| pool.join(now, addrs));
+            }
+        }
     }
 
     fn agreed(&self) -> Result<(), String> {

@@ -6,7 +6,7 @@ use tribune_raft as raft;
 
 use super::node::server_id;
 use super::{Event, World};
-use crate::oracle::{Answered, Outcome};
+use crate::oracle::{Answered, Outcome, detection, entropy};
 use crate::plan::{Change, Direction, FOREVER, Fault, Target};
 use crate::trace::Place;
 use crate::workload::{Action, KEYS, Key, Mode, Op};
@@ -15,7 +15,7 @@ use crate::workload::{Action, KEYS, Key, Mode, Op};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
     /// The links that were cut are whole again.
-    Rejoin { links: u64 },
+    Rejoin { links: u128 },
     /// A server that crashed in this life starts.
     Start { server: usize, life: u32 },
     /// A server goes on.
@@ -45,8 +45,8 @@ impl World {
                 });
             }
             Fault::Bridge { middle, length } => {
-                let half = self.servers.len() / 2;
-                let side = |it: usize| it < half;
+                let (half, count) = (self.servers.len() / 2, self.servers.len());
+                let side = |it: usize| if it < count { it < half } else { it % 2 == 0 };
                 self.cut(item, length, |from, to| {
                     from != middle && to != middle && side(from) != side(to)
                 });
@@ -73,6 +73,14 @@ impl World {
         self.note(Place::World, "end", item as u64, || format!("#{item}"));
         match what {
             Ending::Rejoin { links } => self.each_link(links, false),
+            Ending::Start { server, life } if self.agent_at(server).is_some() => {
+                self.restart_agent(server, life);
+            }
+            Ending::Resume { server, life } if self.agent_at(server).is_some() => {
+                if self.agent_at(server).is_some_and(|it| it.life == life) {
+                    self.resume_agent(server);
+                }
+            }
             Ending::Start { server, life } => {
                 if self.servers[server].life == life && self.servers[server].node.is_none() {
                     self.start(server);
@@ -106,7 +114,7 @@ impl World {
     }
 
     fn cut(&mut self, item: usize, length: Duration, cut: impl Fn(usize, usize) -> bool) {
-        let count = self.servers.len();
+        let count = self.places();
         let pairs = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
         let pairs = pairs.filter(|(from, to)| from != to && cut(*from, *to));
         let links = pairs.fold(0, |links, (from, to)| links | 1 << (from * count + to));
@@ -114,8 +122,8 @@ impl World {
         self.after(length, Event::End { item, what: Ending::Rejoin { links } });
     }
 
-    fn each_link(&mut self, links: u64, cut: bool) {
-        let count = self.servers.len();
+    fn each_link(&mut self, links: u128, cut: bool) {
+        let count = self.places();
         for link in (0..count * count).filter(|it| links >> it & 1 == 1) {
             self.net.cut(link / count, link % count, cut);
         }
@@ -123,18 +131,34 @@ impl World {
 
     fn bring_down(&mut self, item: usize, target: Target, down: Duration) {
         let server = self.aim(target);
-        if self.servers[server].node.is_none() {
+        let (runs, life) = match self.agent_at(server) {
+            Some(agent) => (agent.core.is_some(), agent.life),
+            None => (self.servers[server].node.is_some(), self.servers[server].life),
+        };
+        if !runs {
             return;
         }
-        self.crash(server);
+        if self.agent_at(server).is_some() {
+            self.crash_agent(server);
+        } else {
+            self.crash(server);
+        }
         if down != FOREVER {
-            let life = self.servers[server].life;
             self.after(down, Event::End { item, what: Ending::Start { server, life } });
         }
     }
 
     fn pause(&mut self, item: usize, target: Target, length: Duration) {
         let server = self.aim(target);
+        let servers = self.servers.len();
+        if let Some(agent) = self.agents.get_mut(server.wrapping_sub(servers)) {
+            if agent.is_well() {
+                agent.paused = true;
+                let ending = Ending::Resume { server, life: agent.life };
+                self.after(length, Event::End { item, what: ending });
+            }
+            return;
+        }
         if !self.servers[server].is_well() {
             return;
         }
@@ -216,12 +240,18 @@ impl World {
 
     /// Everything is put right: at all servers, or at a quorum, while the others stay cut off.
     pub(super) fn heal(&mut self) {
-        self.core = self.choose_core();
-        let core = self.core.clone();
+        let core = self.choose_core();
+        self.core = core.iter().copied().chain(self.servers.len()..self.places()).collect();
         self.note(Place::World, "heal", core.len() as u64, || {
             format!("servers {:?}", core.iter().map(|it| it + 1).collect::<Vec<_>>())
         });
-        self.net.heal(self.now, |it| core.contains(&it));
+        self.net.heal(self.now, |it| self.core.contains(&it));
+        for place in self.servers.len()..self.places() {
+            self.resume_agent(place);
+            if self.agent_at(place).is_some_and(|it| it.core.is_none()) {
+                self.start_agent(place);
+            }
+        }
         for server in core {
             self.disks[server].stalled_until = self.now;
             self.hurry(server);
@@ -270,6 +300,15 @@ impl World {
         if liveness.served.is_some() && liveness.agreed.is_none() && self.agrees() {
             liveness.agreed = Some(self.now);
         }
+        if liveness.agreed.is_some() && liveness.mended.is_none() {
+            let problem = self.problem();
+            if problem.is_none() {
+                liveness.mended = Some(self.now);
+            } else if liveness.is_late(self.now, self.plan.knobs.sync) {
+                let (id, text) = problem.unwrap_or_default();
+                self.oracle.report.require(false, id, || text);
+            }
+        }
         self.oracle.liveness = liveness;
         let patience = self.plan.knobs.raft.election_timeout * 2;
         if let Some((id, text)) = liveness.overdue(self.now, patience) {
@@ -313,7 +352,7 @@ impl World {
     /// those who did.
     fn agrees(&self) -> bool {
         let last = self.oracle.truth.last();
-        let node = |n: &usize| self.servers[*n].node.as_ref();
+        let node = |n: &usize| self.servers.get(*n).and_then(|it| it.node.as_ref());
         let members = self.core.iter().filter_map(node).find(|it| it.raft().is_leader());
         let Some(leader) = members else { return false };
         let configuration = leader.raft().configuration();
@@ -321,16 +360,53 @@ impl World {
             let outside = !configuration.is_member(server_id(*n));
             outside || node(n).is_some_and(|it| it.shown().applied == last.id.index)
         };
+        let count = self.servers.len();
         let idle = |n: &usize| node(n).is_some_and(|it| it.waiting() == 0);
         self.clients.iter().all(|it| it.pending.is_none() && it.next().is_none())
             && leader.raft().is_configuration_settled()
-            && self.core.iter().all(caught_up)
-            && self.core.iter().all(idle)
+            && self.core.iter().filter(|it| **it < count).all(caught_up)
+            && self.core.iter().filter(|it| **it < count).all(idle)
             && self
                 .core
                 .iter()
                 .filter_map(node)
                 .all(|it| it.shown().applied != last.id.index || *it.store().view() == last.state)
+    }
+
+    /// What the catalog says of agents that is not so, if there are any but servers: of what makes it
+    /// true, a cluster of servers alone has nothing to see.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        if self.agents.is_empty() {
+            return None;
+        }
+        let state = &self.oracle.truth.last().state;
+        for (n, server) in self.servers.iter().enumerate() {
+            let name = format!("n{}", n + 1);
+            let lives = self.core.contains(&n);
+            if let Some(problem) = detection::problem(state, &name, lives) {
+                return Some(("CH-5", problem));
+            }
+            let local = server.node.as_ref().filter(|_| lives).map(|it| it.local());
+            if let Some(problem) = local.and_then(|it| entropy::problem(state, it)) {
+                return Some(("CH-4", problem));
+            }
+        }
+        for agent in &self.agents {
+            // Of two of one name, the catalog knows one.
+            let twins = self.agents.iter().filter(|it| it.name == agent.name).count();
+            let owner = state.node(&agent.name).1.and_then(|it| it.id);
+            if 1 < twins && owner != Some(agent.id) {
+                continue;
+            }
+            if let Some(problem) = detection::problem(state, &agent.name, true) {
+                return Some(("CH-5", problem));
+            }
+            let Some(core) = &agent.core else { return Some(("CH-4", "it is down".to_owned())) };
+            if let Some(problem) = entropy::problem(state, core.local()) {
+                return Some(("CH-4", problem));
+            }
+        }
+        None
     }
 
     /// How everybody is, in a line.

@@ -13,6 +13,7 @@
 //! first, the view before replies, reads tried on the view by the very function that connections
 //! use, one rendering for all who wait for the same.
 
+mod agent;
 pub(crate) mod disk;
 mod fault;
 pub(crate) mod heap;
@@ -26,8 +27,9 @@ use std::sync::Once;
 
 use bytes::Bytes;
 use tribune_base::time::Duration;
-use tribune_core::{Output, Wire};
+use tribune_core::{Input, Output, Wire};
 
+use self::agent::Agent;
 use self::disk::Disk;
 use self::heap::Heap;
 use self::net::Network;
@@ -65,7 +67,7 @@ pub struct Outcome {
     pub history: Vec<Record>,
     /// What happened, if it was to be kept.
     pub lines: Vec<Line>,
-    /// How many servers and clients there were.
+    /// How many servers and client agents there were, and clients.
     pub places: (usize, usize),
 }
 
@@ -89,10 +91,12 @@ pub(crate) struct World {
     servers: Vec<Server>,
     /// What the servers stand on, in the same order.
     disks: Vec<Disk>,
+    /// The client agents: where places are counted, they follow the servers.
+    agents: Vec<Agent>,
     clients: Vec<Client>,
     oracle: Oracle,
     trace: Trace,
-    /// Which servers were put right; none, until it is time.
+    /// Who was put right, servers and client agents; nobody, until it is time.
     core: Vec<usize>,
     crashes: u64,
     /// Events that happened without time passing.
@@ -124,6 +128,12 @@ pub(crate) enum Event {
     Wake { client: usize, generation: u32 },
     /// A client has lost patience.
     Impatient { client: usize, generation: u32 },
+    /// A client agent of this life looks for the others.
+    Join { place: usize, life: u32 },
+    /// A client agent that stopped in this life is started again.
+    Restart { place: usize, life: u32 },
+    /// A client agent hears what became of its messages.
+    Report { place: usize, life: u32, input: Box<Input> },
     /// A fault of the plan begins.
     Fault { item: usize },
     /// A fault ends.
@@ -137,17 +147,22 @@ pub(crate) enum Event {
 impl World {
     fn new(plan: &Plan, keep: bool) -> Self {
         let servers = plan.servers;
+        let names = agent::names(plan);
+        let mut everybody: Vec<_> =
+            (1..=servers).map(|it| format!("n{it}")).chain(names.iter().cloned()).collect();
+        everybody.push(crate::workload::OUTSIDE.to_owned());
         let mut scripts = plan.scripts.clone();
         // The last client does nothing before everything is put right.
         scripts.push(crate::workload::Script::default());
         Self {
             now: Moment::default(),
             heap: Heap::new(),
-            net: Network::new(plan.seed, servers),
+            net: Network::new(plan.seed, servers + plan.agents),
             servers: (0..servers).map(|it| Server::new(it, plan)).collect(),
             disks: (0..servers).map(|_| node::first_disk(servers)).collect(),
+            agents: (servers..).zip(&names).map(|(n, name)| Agent::new(n, name)).collect(),
             clients: scripts.into_iter().map(Client::new).collect(),
-            oracle: Oracle::new(servers, &plan.knobs),
+            oracle: Oracle::new(servers, &everybody, &plan.knobs),
             trace: Trace::new(keep),
             core: Vec::new(),
             crashes: 0,
@@ -161,6 +176,9 @@ impl World {
         for server in 0..self.servers.len() {
             self.start(server);
         }
+        for place in self.servers.len()..self.places() {
+            self.start_agent(place);
+        }
         for client in 0..self.clients.len() {
             self.schedule_next(client);
         }
@@ -169,7 +187,7 @@ impl World {
         }
         self.heap.push(self.plan.heal_at, Event::Heal);
         while self.oracle.report.first.is_none()
-            && self.oracle.liveness.agreed.is_none()
+            && !self.oracle.liveness.is_over()
             && let Some((at, event)) = self.heap.pop()
         {
             self.idle = if self.now == at { self.idle + 1 } else { 0 };
@@ -181,11 +199,28 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        if let Some(server) = self.paused(&event) {
-            self.servers[server].held.push(event);
+        if let Some(place) = self.paused(&event) {
+            let servers = self.servers.len();
+            match place.checked_sub(servers) {
+                Some(agent) => self.agents[agent].held.push(event),
+                None => self.servers[place].held.push(event),
+            }
             return;
         }
+        let client_agent = |place: usize| self.servers.len() <= place;
         match event {
+            Event::Timer { server, generation } if client_agent(server) => {
+                self.ring_agent(server, generation);
+            }
+            Event::Done { server, life, done } if client_agent(server) => {
+                self.done_for_agent(server, life, *done);
+            }
+            Event::Gone { server, life, id } if client_agent(server) => {
+                self.gone_at_agent(server, life, id);
+            }
+            Event::Join { place, life } => self.join(place, life),
+            Event::Restart { place, life } => self.restart_agent(place, life),
+            Event::Report { place, life, input } => self.report_to_agent(place, life, *input),
             Event::Deliver { .. } | Event::Packet { .. } | Event::Request { .. } => {
                 self.arrive(event);
             }
@@ -203,7 +238,7 @@ impl World {
         }
     }
 
-    /// The server that an event must wait for, because it stands still.
+    /// Who an event must wait for, because it stands still.
     fn paused(&self, event: &Event) -> Option<usize> {
         let server = match event {
             Event::Deliver { to: server, .. }
@@ -212,8 +247,11 @@ impl World {
             | Event::Flushed { server, .. }
             | Event::Done { server, .. }
             | Event::Request { server, .. }
-            | Event::Gone { server, .. } => *server,
+            | Event::Gone { server, .. }
+            | Event::Join { place: server, .. }
+            | Event::Report { place: server, .. } => *server,
             Event::Answer { .. }
+            | Event::Restart { .. }
             | Event::Wake { .. }
             | Event::Impatient { .. }
             | Event::Fault { .. }
@@ -221,7 +259,11 @@ impl World {
             | Event::Heal
             | Event::Look => return None,
         };
-        self.servers[server].paused.then_some(server)
+        let paused = match self.agent_at(server) {
+            Some(agent) => agent.paused,
+            None => self.servers[server].paused,
+        };
+        paused.then_some(server)
     }
 
     fn after(&mut self, delay: Duration, event: Event) {
@@ -239,7 +281,7 @@ impl World {
     }
 
     fn outcome(self) -> Outcome {
-        let places = (self.servers.len(), self.clients.len());
+        let places = (self.places(), self.clients.len());
         let mut history: Vec<_> = Vec::new();
         for client in self.clients {
             history.extend(client.history);

@@ -13,6 +13,7 @@ use tribune_core::{Area, Config, Input, Node, Output, RequestId, Restored, Shown
 use tribune_raft::{Configuration, Entry, Message, Payload};
 use tribune_state::Store;
 
+use super::agent::Agent;
 use super::disk::Disk;
 use super::{Event, World};
 use crate::dice::Dice;
@@ -59,7 +60,7 @@ impl Server {
         let name = format!("n{}", number + 1);
         Self {
             context: Arc::new(Context::new("dc1", &name)),
-            config: config(number, &name, plan),
+            config: config(number, 0, &name, plan),
             node: None,
             life: 0,
             clock: Clock::start(Moment::default(), rate),
@@ -89,10 +90,19 @@ impl Server {
     }
 }
 
-fn config(number: usize, name: &str, plan: &Plan) -> Config {
+/// How the agent at a place is told to be.
+pub(super) fn config(number: usize, network: u8, name: &str, plan: &Plan) -> Config {
     let id = node_id(number);
-    let address = format!("10.0.0.{}", number + 1);
-    let agent = tribune_agent::Config::new(name, id, &address);
+    let address = format!("10.0.{network}.{}", number + 1);
+    let (sync_interval, sync_retry) = plan.knobs.sync;
+    let agent = tribune_agent::Config {
+        sync_interval,
+        sync_retry,
+        ..tribune_agent::Config::new(name, id, &address)
+    };
+    let reconnect_interval = plan.knobs.reconnect;
+    let gossip =
+        tribune_gossip::Config { reconnect_interval, ..tribune_gossip::Config::lan("dc1") };
     Config {
         id,
         name: name.to_owned(),
@@ -104,7 +114,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
         datacenter: "dc1".into(),
         context: Arc::new(Context::new("dc1", name)),
         autopilot: tribune_state::Autopilot::default(),
-        gossip: tribune_gossip::Config::lan("dc1"),
+        gossip,
         version: "0.0.0".into(),
         revision: String::new(),
         build_date: String::new(),
@@ -123,7 +133,7 @@ fn config(number: usize, name: &str, plan: &Plan) -> Config {
     }
 }
 
-const fn node_id(number: usize) -> NodeId {
+pub(super) const fn node_id(number: usize) -> NodeId {
     NodeId(Uuid(number as u128 + 1))
 }
 
@@ -131,20 +141,19 @@ pub(super) const fn server_id(number: usize) -> ServerId {
     ServerId(number as u128 + 1)
 }
 
-fn address(number: usize) -> String {
+/// Where a server listens.
+pub(super) fn address(number: usize) -> String {
     format!("10.0.0.{}:{PORT}", number + 1)
 }
 
 /// Where a server gossips.
-fn gossip_address(number: usize) -> SocketAddr {
-    let last = u8::try_from(number + 1).expect("a handful of servers");
-    SocketAddr::from(([10, 0, 0, last], 8_301))
+pub(super) fn gossip_address(number: usize) -> SocketAddr {
+    gossip_address_in(0, number)
 }
 
-/// Which server listens at an address.
-fn number_at(address: &str) -> Option<usize> {
-    let host = address.strip_prefix("10.0.0.")?.split(':').next()?;
-    host.parse::<usize>().ok()?.checked_sub(1)
+fn gossip_address_in(network: u8, number: usize) -> SocketAddr {
+    let last = u8::try_from(number + 1).expect("a handful of agents");
+    SocketAddr::from(([10, 0, network, last], 8_301))
 }
 
 /// A disk on which a cluster of this many servers has begun.
@@ -152,6 +161,26 @@ pub(super) fn first_disk(servers: usize) -> Disk {
     let voters = (0..servers).map(|it| (server_id(it), address(it)));
     let payload = Payload::Configuration(Configuration::of_voters(voters));
     Disk::beginning(Entry { id: LogId::new(Term(1), Index(1)), payload })
+}
+
+/// Who is where.
+impl World {
+    /// Who listens at an address.
+    pub(super) fn place_at(&self, address: &str) -> Option<usize> {
+        let (network, host) = address.strip_prefix("10.0.")?.split_once('.')?;
+        let place = host.split(':').next()?.parse::<usize>().ok()?.checked_sub(1)?;
+        let there = match self.agent_at(place) {
+            Some(agent) => agent.network,
+            None if place < self.servers.len() => 0,
+            None => return None,
+        };
+        (network.parse() == Ok(there)).then_some(place)
+    }
+
+    /// Where an agent gossips now.
+    pub(super) fn gossip_address_of(&self, place: usize) -> SocketAddr {
+        gossip_address_in(self.agent_at(place).map_or(0, |it| it.network), place)
+    }
 }
 
 impl World {
@@ -215,6 +244,7 @@ impl World {
             let reply = crate::client::Reply::Reset;
             self.after(RESET, Event::Answer { client, generation, reply });
         }
+        self.hang_up(n);
         self.oracle.on_crash(n);
         self.oracle.on_durable(n, &self.disks[n]);
         let lost = pending - survivors;
@@ -305,6 +335,10 @@ impl World {
             self.send(n, node, &to, message, shown, local);
         } else if let Output::Packet { area: Area::Lan, to, bytes } = output {
             self.send_packet(n, &to.ip().to_string(), &bytes);
+        } else if let Output::Event(tribune_core::Event::Member { area: Area::Lan, name, .. }) =
+            &output
+        {
+            self.oracle.detection.on_member(n, name, self.now);
         } else if let Output::ForgetLog { through } = output {
             self.oracle.on_forget(n, through, &self.disks[n]);
             self.disks[n].forget(through);
@@ -327,7 +361,7 @@ impl World {
             let it = After { server: n, node, shown, clock: &clock, local };
             self.oracle.on_send(&it, message, &self.disks[n]);
         }
-        let Some(to) = number_at(address).filter(|it| *it < self.servers.len()) else { return };
+        let Some(to) = self.place_at(address) else { return };
         let fate = self.net.fate(self.now, n, to, &self.plan.knobs);
         let Some(first) = fate.first else {
             self.note(Place::Server(n), "lost", to as u64, || {
@@ -352,8 +386,8 @@ impl World {
     }
 
     /// A packet of the pool: it may be lost, late and doubled, like any packet.
-    fn send_packet(&mut self, n: usize, host: &str, packet: &Bytes) {
-        let Some(to) = number_at(host).filter(|it| *it < self.servers.len()) else { return };
+    pub(super) fn send_packet(&mut self, n: usize, host: &str, packet: &Bytes) {
+        let Some(to) = self.place_at(host) else { return };
         let fate = self.net.fate(self.now, n, to, &self.plan.knobs);
         for at in [fate.first, fate.again].into_iter().flatten() {
             self.heap.push(at, Event::Packet { from: n, to, packet: packet.clone() });
@@ -362,14 +396,14 @@ impl World {
 
     /// Messages and requests arrive. What arrives together shares a step, and a log batch.
     pub(super) fn arrive(&mut self, first: Event) {
-        let Some(server) = self.admit(&first) else { return };
+        let Some(place) = self.admit(&first) else { return };
         let mut events = vec![first];
         while let Some(next) = self.heap.peek_at(self.now) {
             let same = matches!(
                 next,
                 Event::Deliver { to, .. }
                 | Event::Packet { to, .. }
-                | Event::Request { server: to, .. } if *to == server
+                | Event::Request { server: to, .. } if *to == place
             );
             if !same || BATCH_MAX <= events.len() {
                 break;
@@ -379,21 +413,37 @@ impl World {
                 events.push(next);
             }
         }
-        self.step(server, |world, node, local| {
+        if self.agent_at(place).is_some() {
+            return self.step_agent(place, |world, core, local| {
+                for event in events {
+                    world.take_in_at_agent(place, core, local, event);
+                }
+            });
+        }
+        self.step(place, |world, node, local| {
             for event in events {
-                world.take_in(server, node, local, event);
+                world.take_in(place, node, local, event);
             }
         });
     }
 
-    /// The server that something arrives at, if it does.
+    fn is_well(&self, place: usize) -> bool {
+        self.agent_at(place).map_or_else(|| self.servers[place].is_well(), Agent::is_well)
+    }
+
+    /// Who something arrives at, if it does.
     fn admit(&mut self, event: &Event) -> Option<usize> {
         if let Event::Deliver { from, to, .. } | Event::Packet { from, to, .. } = event {
             let arrives = self.net.arrive(*from, *to);
-            return (arrives && self.servers[*to].is_well()).then_some(*to);
+            if let (Event::Deliver { from, message, .. }, false) = (event, self.is_well(*to))
+                && let Some(life) = self.agent_at(*from).map(|it| it.life)
+            {
+                self.undelivered(*from, life, message, RESET);
+            }
+            return (arrives && self.is_well(*to)).then_some(*to);
         }
         let Event::Request { server, client, generation } = event else { return None };
-        if self.servers[*server].is_well() {
+        if self.is_well(*server) {
             return Some(*server);
         }
         let (client, generation) = (*client, *generation);
@@ -407,7 +457,7 @@ impl World {
             return self.take_request(n, node, local, client, generation);
         }
         if let Event::Packet { from, packet, .. } = event {
-            let from = gossip_address(from);
+            let from = self.gossip_address_of(from);
             return node.handle(local, Input::Packet { area: Area::Lan, from, packet });
         }
         let Event::Deliver { from, sent, message, .. } = event else { return };
@@ -520,7 +570,15 @@ const fn blank() -> Shown {
 /// A message as the other side reads it.
 fn through_bytes(message: &Wire) -> Wire {
     let read = Wire::decode(message.encode()).expect("we can read what we write");
-    assert_eq!(&read, message, "a message changed on its way through its bytes");
+    let mut sent = message.clone();
+    if let Wire::Rows { rows: Some(rows), .. } = &mut sent {
+        // Those follow from the services: whoever reads them adds them.
+        for check in &mut rows.checks {
+            check.service_name.clear();
+            check.service_tags.clear();
+        }
+    }
+    assert_eq!(read, sent, "a message changed on its way through its bytes");
     read
 }
 
@@ -536,7 +594,7 @@ fn group(entry: &Entry) -> Option<String> {
 }
 
 /// A number for a message.
-fn weigh(message: &Wire) -> u64 {
+pub(super) fn weigh(message: &Wire) -> u64 {
     let Wire::Raft(message) = message else { return 1 };
     let (kind, detail) = match message {
         Message::RequestPreVote { last_log, .. } => (2, last_log.index.0),
@@ -588,7 +646,7 @@ pub(super) fn describe(message: &Wire) -> String {
 }
 
 /// How often a deadline may be in the past before somebody is to blame.
-const OVERDUE_MAX: u32 = 50;
+pub(super) const OVERDUE_MAX: u32 = 50;
 
 const PORT: u16 = 8_300;
 

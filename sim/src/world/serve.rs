@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_agent::{ChangeSeq, CheckOutcome, RunId};
+use tribune_api::dns::{self, Question, Record, RecordData, RecordKind};
 use tribune_api::http::{ReadMeta, Response};
 use tribune_api::plan::{self, Plan, Read};
+use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
+use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
 use tribune_core::{Call, Input, Node, Output, RequestId, Serve, View};
 use tribune_io::serve::{self as shell, Answer};
 use tribune_raft::SnapshotMeta;
-use tribune_state::{Status, Store};
+use tribune_state::Store;
 
 use super::{Event, World, disk};
 use crate::client::{self, Http, Reply};
 use crate::dice::Dice;
 use crate::oracle::{Answered, Blocked};
 use crate::trace::Place;
-use crate::workload::Action;
+use crate::workload::{Action, Local, Look};
 
 /// A task of a shell is done.
 #[derive(Debug)]
@@ -29,7 +32,8 @@ pub(crate) enum Done {
     SnapshotWritten { last: LogId, offset: u64, data: Bytes },
     SnapshotInstalled { meta: SnapshotMeta },
     Saved { seq: ChangeSeq, writes: Vec<(String, Option<Bytes>)> },
-    Checked { run: RunId },
+    Checked { run: RunId, outcome: CheckOutcome },
+    Resolved { view: Arc<View>, id: RequestId, service: String },
 }
 
 impl World {
@@ -62,14 +66,21 @@ impl World {
             Output::InstallSnapshot(meta) => {
                 (Done::SnapshotInstalled { meta }, self.plan.knobs.disk_max * 4)
             }
-            Output::RunCheck { run, .. } => (Done::Checked { run }, CHECK_MAX),
+            Output::RunCheck { run, .. } => {
+                let outcome = self.probe_outcome(n);
+                (Done::Checked { run, outcome }, CHECK_MAX)
+            }
+            Output::Resolve { id, packet, .. } => {
+                let service = String::from_utf8_lossy(&packet).into_owned();
+                let view = self.servers[n].view(node);
+                (Done::Resolved { view, id, service }, self.plan.knobs.render_max)
+            }
             Output::Save { seq, writes } => (Done::Saved { seq, writes }, self.plan.knobs.disk_max),
             Output::Persist(_)
             | Output::Send { .. }
             | Output::Packet { .. }
             // There are no keys, and nobody asks for any.
             | Output::Keys { .. }
-            | Output::Resolve { .. }
             | Output::ForgetLog { .. }
             | Output::StopCheck { .. }
             | Output::Recovered
@@ -123,9 +134,10 @@ impl World {
                 self.disks[n].keep(writes);
                 Input::Saved(seq)
             }
-            Done::Checked { run } => {
-                let outcome = CheckOutcome { status: Status::Passing, output: String::new() };
-                Input::Checked { run, outcome }
+            Done::Checked { run, outcome } => Input::Checked { run, outcome },
+            Done::Resolved { view, id, service } => {
+                let response = Some(self.resolve(n, &view, &service));
+                Input::Served { ids: vec![id], response }
             }
         };
         self.step(n, |_, node, local| node.handle(local, input));
@@ -165,6 +177,11 @@ impl World {
         let server = &mut self.servers[n];
         // It may have begun another life since it was asked.
         pending.asked.life = server.life;
+        if let Action::Look(Look::Dns(_), ..) = pending.asked.action {
+            let (view, service) = (server.view(node), pending.asked.action.subject());
+            let response = self.resolve(n, &view, service);
+            return self.respond(client, generation, response);
+        }
         let http = Http::of(&pending.asked);
         let call = match plan::plan(&http.request(), &server.context) {
             Plan::Write(write) => Call::Write(write),
@@ -172,6 +189,8 @@ impl World {
                 let view = server.view(node);
                 match shell::try_read(&view, local, &server.context, &read) {
                     Answer::Now(response) => {
+                        let (applied, query) = (view.snapshot.index(), &read.query);
+                        self.oracle.on_rendered(applied, query, &response);
                         let from = (&*view, local);
                         self.rendered_for(n, (client, generation), from, response.meta);
                         return self.respond(client, generation, response);
@@ -183,11 +202,8 @@ impl World {
                 }
             }
             Plan::Answer(response) => return self.respond(client, generation, response),
-            Plan::Agent(_)
-            | Plan::Pool(_)
-            | Plan::Status(_)
-            | Plan::Operator(_)
-            | Plan::Remote(_) => {
+            Plan::Agent(call) => Call::Agent(call),
+            Plan::Pool(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote(_) => {
                 unreachable!("no client asks for such a thing")
             }
         };
@@ -204,7 +220,7 @@ impl World {
     /// A client is going to wait for a change.
     fn block(&mut self, n: usize, client: usize, read: &Read, local: Instant) {
         let Some(pending) = &self.clients[client].pending else { return };
-        if read.min_index == Index(0) {
+        if read.min_index == Index(0) || !pending.asked.action.is_about_keys() {
             return;
         }
         let until = local + read.wait;
@@ -241,6 +257,8 @@ impl World {
         let (report, action) = (&mut oracle.report, pending.asked.action);
         let indexes = (view.snapshot.index(), meta.index);
         oracle.kv.on_rendered(report, (n, life), action, indexes);
+        let Some(pending) = &self.clients[client].pending else { return };
+        oracle.kv.on_shown(report, &pending.asked, view.snapshot.index());
         oracle.candour.on_rendered(report, n, (view, at), &meta);
     }
 
@@ -254,6 +272,7 @@ impl World {
             }
             shell::Rendered::Response(response) => {
                 let local = self.servers[n].clock.local(self.now);
+                self.oracle.on_rendered(view.snapshot.index(), &serve.query, &response);
                 for id in &serve.ids {
                     if let Some(asker) = self.servers[n].connections.get(id).copied() {
                         self.rendered_for(n, asker, (view, at), response.meta);
@@ -261,8 +280,9 @@ impl World {
                     }
                 }
                 let ids = serve.ids.clone();
+                let response = ids.iter().any(|it| it.is_own()).then_some(response);
                 self.step(n, |_, node, local| {
-                    node.handle(local, Input::Served { ids, response: None });
+                    node.handle(local, Input::Served { ids, response });
                 });
             }
         }
@@ -279,7 +299,25 @@ impl World {
         self.respond(client, generation, response.clone());
     }
 
-    fn respond(&mut self, client: usize, generation: u32, response: Response) {
+    /// Where the instances of a service are, over DNS: their ports, as text.
+    fn resolve(&mut self, n: usize, view: &View, service: &str) -> Response {
+        let config = dns::Config { udp_answer_limit: 0, ..dns::Config::new("dc1") };
+        let name = format!("{service}.service.consul.");
+        let asker = Asker { agent: String::new(), ip: None };
+        let (kind, answers_max) = (RecordKind::Srv, usize::MAX);
+        let question = Question { name: &name, kind, answers_max, asker: &asker };
+        let rng = &mut Rng::new(self.now.0 ^ n as u64);
+        let answer = dns::answer(&question, &view.snapshot, &view.places, &config, 0, rng);
+        let port = |it: &Record| match it.data {
+            RecordData::Srv { port, .. } => Some(port),
+            _ => None,
+        };
+        let ports: Vec<u16> = answer.answers.iter().filter_map(port).collect();
+        self.oracle.on_resolved(view.snapshot.index(), service, &ports);
+        Response::text(200, format!("{ports:?}"))
+    }
+
+    pub(super) fn respond(&mut self, client: usize, generation: u32, response: Response) {
         let reply = Reply::Response(Box::new(response));
         let delay = self.distance(client, generation, 1);
         self.after(delay, Event::Answer { client, generation, reply });
@@ -309,17 +347,25 @@ impl World {
         let Some(op) = self.clients[client].next() else { return };
         let leader = self.leader();
         let server = match op.server {
-            Some(server) => server as usize % self.servers.len(),
+            Some(place) => place as usize % self.places(),
             None => leader.unwrap_or_else(|| self.somebody(op.serial as usize)),
         };
-        let life = self.servers[server].life;
+        if matches!(op.action, Action::Local(Local::Leave)) && server < self.servers.len() {
+            // Servers stay: who leads, and who is still there, others look into.
+            self.clients[client].skip();
+            return self.schedule_next(client);
+        }
+        let forwarded = self.servers.len() <= server;
+        let life = self.life_of(server);
         let floor = self.oracle.kv.floor();
         let now = self.now;
-        let pending = self.clients[client].begin(now, client, op, (server, life), floor);
+        let to = (server, life, forwarded);
+        let pending = self.clients[client].begin(now, client, op, to, floor);
         let (action, known) = (pending.asked.action, pending.asked.known);
+        self.oracle.entropy.on_asked(&pending.asked);
         let generation = self.clients[client].generation;
         self.note(Place::Client(client), "ask", (server as u64) << 32 | known, || {
-            format!("n{}: {} {:?} {known}", server + 1, action.name(), action.subject())
+            format!("{}: {} {:?} {known}", Place::Server(server), action.name(), action.subject())
         });
         let delay = self.distance(client, generation, 0);
         self.after(delay, Event::Request { server, client, generation });
@@ -332,6 +378,10 @@ impl World {
         if self.core.is_empty() { n % self.servers.len() } else { self.core[n % self.core.len()] }
     }
 
+    fn life_of(&self, place: usize) -> u32 {
+        self.agent_at(place).map_or_else(|| self.servers[place].life, |it| it.life)
+    }
+
     /// A client goes away. What it asked for may still happen.
     pub(super) fn lose_patience(&mut self, client: usize, generation: u32) {
         let it = &self.clients[client];
@@ -340,7 +390,11 @@ impl World {
         }
         if let Some(pending) = &it.pending {
             let (server, life, id) = (pending.asked.server, pending.asked.life, pending.id);
-            if self.servers[server].life == life && self.servers[server].node.is_some() {
+            let forwarded = pending.asked.forwarded;
+            if !forwarded
+                && self.servers[server].life == life
+                && self.servers[server].node.is_some()
+            {
                 let local = self.servers[server].clock.local(self.now);
                 let report = &mut self.oracle.report;
                 self.oracle.wakeup.on_answer(report, (client, server), local, None);
@@ -379,6 +433,7 @@ impl World {
             Reply::Reset => (2, Answered::default()),
             Reply::Response(response) => {
                 seen = shown(asked.action, &response);
+                self.oracle.on_told(&asked, &response);
                 let oracle = &mut self.oracle;
                 let (report, truth) = (&mut oracle.report, &oracle.truth);
                 let answered = oracle.kv.on_answer(report, truth, &asked, &response);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tribune_base::bug;
 use tribune_state::{Check, Node, Service};
 
 use super::Key;
@@ -30,7 +31,7 @@ pub(crate) struct Differences {
 pub(crate) fn compare(local: &Local<'_>, catalog: &CatalogRows) -> Differences {
     let mut differences = Differences::default();
     match &catalog.node {
-        Some(node) if node.id.is_some() && node.id != local.node.id => {
+        Some(node) if node.id.is_some() && node.id != local.node.id && !bug!(C03) => {
             return Differences { disowned: true, keys: vec![Key::Node], tags: Vec::new() };
         }
         Some(node) if same_node(local.node, node) => {}

@@ -1,5 +1,6 @@
 //! Which instances of a service may be named in an answer.
 
+use tribune_base::bug;
 use tribune_state::{HealthInstance, Node, Service, Snapshot, Status, aggregate};
 
 use super::Config;
@@ -36,7 +37,8 @@ fn is_usable(status: Status, config: &Config) -> bool {
     match status {
         Status::Passing => true,
         Status::Warning => !config.only_passing,
-        Status::Critical | Status::Maintenance => false,
+        Status::Critical => bug!(C06),
+        Status::Maintenance => false,
     }
 }
 

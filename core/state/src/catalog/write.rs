@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tribune_base::bug;
 use tribune_base::id::Index;
 
 use super::{Catalog, Entry, place};
@@ -49,6 +50,7 @@ impl Catalog {
         if old.as_ref().is_some_and(|it| it.same(&node)) {
             return;
         }
+        let moved = old.as_ref().is_some_and(|it| it.address != node.address);
         node.create = old.as_ref().map_or(changes.at, |it| it.create);
         node.modify = changes.at;
         let node = Arc::new(node);
@@ -61,7 +63,9 @@ impl Catalog {
                 self.nodes.insert(Arc::clone(&key), Arc::new(entry));
             }
         }
-        self.node_changed(&key, changes);
+        if !(moved && bug!(C04)) {
+            self.node_changed(&key, changes);
+        }
         if renamed {
             // Checks carry the name of their node in its own spelling.
             for check in self.checks_on(&key, |_| true) {
@@ -126,7 +130,7 @@ impl Catalog {
         let Some(old) = self.nodes.get(key).and_then(|it| it.services.get(id)).cloned() else {
             return;
         };
-        for check in self.checks_on(key, |it| it.service_id == old.id) {
+        for check in self.checks_on(key, |it| it.service_id == old.id && !bug!(C02)) {
             self.remove_check(key, &check.id.into(), changes);
         }
         self.index_service(key, id, Some(&old), None);

@@ -305,7 +305,7 @@ impl World {
         let name = format!("{service}.service.consul.");
         let asker = Asker { agent: String::new(), ip: None };
         let (kind, answers_max) = (RecordKind::Srv, usize::MAX);
-        let question = Question { name: &name, kind, answers_max, asker: &asker };
+        let question = Question { name: &name, kind, answers_max, asker: &asker, found: None };
         let rng = &mut Rng::new(self.now.0 ^ n as u64);
         let answer = dns::answer(&question, &view.snapshot, &view.places, &config, 0, rng);
         let port = |it: &Record| match it.data {

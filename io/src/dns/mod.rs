@@ -76,7 +76,8 @@ async fn forward(
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
     let datacenter = datacenter(&packet, config);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    request.asker.afar = config.translate_wan_addrs;
     let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
@@ -90,11 +91,12 @@ async fn ask_across(
     node: &NodeHandle,
     packet: Bytes,
     (transport, from): (Transport, IpAddr),
-    datacenter: String,
+    (datacenter, afar): (String, bool),
     unknown: Bytes,
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    request.asker.afar = afar;
     let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
     match node.call(Call::Across { request, there }).await {
         Ok(response) if response.status == 200 => response.body,

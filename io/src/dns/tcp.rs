@@ -104,7 +104,7 @@ async fn answer<S: Source>(
     }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
-    let asker = Asker { agent: String::new(), ip: Some(from) };
+    let asker = Asker { ip: Some(from), ..Asker::default() };
     if !responder.respond(packet, Transport::Tcp, &asker, responses) {
         responses.truncate(start);
         return;
@@ -114,7 +114,8 @@ async fn answer<S: Source>(
         let packet = Bytes::copy_from_slice(packet);
         let unknown = Bytes::copy_from_slice(&responses[start + 2..]);
         responses.truncate(start);
-        let response = ask_across(node, packet, (Transport::Tcp, from), datacenter, unknown).await;
+        let there = (datacenter, responder.source().config().translate_wan_addrs);
+        let response = ask_across(node, packet, (Transport::Tcp, from), there, unknown).await;
         return put(&response, responses);
     }
     let len = u16::try_from(responses.len() - start - 2).expect("messages are kept within that");

@@ -24,7 +24,7 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             match received {
                 Ok((len, from)) => {
                     response.clear();
-                    let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
+                    let asker = Asker { ip: Some(from.ip()), ..Asker::default() };
                     let packet = &packet[..len];
                     let answered = responder.respond(packet, Transport::Udp, &asker, &mut response);
                     match responder.elsewhere() {
@@ -67,8 +67,9 @@ fn ask_elsewhere<U: Udp, S: Source>(
     tasks.spawn(async move {
         let response = match source.asks_across() {
             Some(node) => {
+                let there = (datacenter, source.config().translate_wan_addrs);
                 let of = (Transport::Udp, from.ip());
-                ask_across(node, packet, of, datacenter, unknown).await
+                ask_across(node, packet, of, there, unknown).await
             }
             None => unknown,
         };

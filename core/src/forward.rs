@@ -424,7 +424,8 @@ impl Node {
                 return self.ask_across(id, request, &there);
             }
             self.ledger.wait(id, Pending::Resolving, Instant::NEVER);
-            let OwnedRequest { body: packet, asker, .. } = request;
+            let OwnedRequest { body: packet, mut asker, .. } = request;
+            asker.afar &= until.is_some();
             return self.outputs.push_back(Output::Resolve { id, packet, stream, asker });
         }
         let context = Arc::clone(&self.config.context);

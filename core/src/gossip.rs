@@ -404,6 +404,23 @@ impl Gossip {
         self.pool.member(name)
     }
 
+    /// What the API tells about the pool, by the names of the original.
+    pub(crate) fn stats(&self) -> BTreeMap<String, String> {
+        let count = |wanted: Status| self.members().filter(|it| it.status == wanted).count();
+        let [intents, events, queries] = self.pool.ltimes();
+        let rows = [
+            ("event_time", events.0.to_string()),
+            ("failed", count(Status::Failed).to_string()),
+            ("health_score", self.pool.health_score().to_string()),
+            ("intent_queue", self.pool.broadcasts_len().to_string()),
+            ("left", count(Status::Left).to_string()),
+            ("member_time", intents.0.to_string()),
+            ("members", self.pool.len().to_string()),
+            ("query_time", queries.0.to_string()),
+        ];
+        rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     /// How many are there.
     pub(crate) fn count(&self) -> usize {
         self.located.len() + 1

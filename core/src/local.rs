@@ -114,7 +114,9 @@ impl Node {
         let members = self.raft.configuration().members();
         let others = members.filter(|it| *it != self.raft.id()).count();
         let leader = self.raft.leader().and_then(|it| self.raft.configuration().address(it));
-        BTreeMap::from([
+        let pools = [("serf_lan", Some(&self.gossip)), ("serf_wan", self.wan.as_ref())];
+        let pools = pools.into_iter().filter_map(|(name, it)| Some((name.to_owned(), it?.stats())));
+        let own = BTreeMap::from([
             (
                 "agent".to_owned(),
                 group(&[
@@ -143,6 +145,7 @@ impl Node {
                     ("term", self.raft.term().to_string()),
                 ]),
             ),
-        ])
+        ]);
+        own.into_iter().chain(pools).collect()
     }
 }

@@ -169,8 +169,11 @@ fn message() -> impl Strategy<Value = Wire> {
     let ask = (any::<u64>(), name(), name(), prop::option::of(name()), data());
     let ask = ask.prop_map(|(serial, path, query, token, body)| {
         let method = Method::Put;
-        let asker =
-            Asker { agent: path.clone(), ip: (serial % 3 == 0).then(|| [10, 0, 0, 1].into()) };
+        let asker = Asker {
+            agent: path.clone(),
+            ip: (serial % 3 == 0).then(|| [10, 0, 0, 1].into()),
+            afar: false,
+        };
         let request = OwnedRequest { method, path, query, token, body, asker };
         Wire::Ask { serial, request, last: serial % 2 == 0 }
     });
@@ -250,7 +253,7 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         query: "consistent".into(),
         token: Some("secret".into()),
         body: Bytes::from_static(b"body"),
-        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()) },
+        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()), afar: false },
     };
     let response = Response {
         status: 404,

@@ -164,6 +164,34 @@ fn members_of_all_datacenters_are_servers_and_strangers_stay_out() {
     });
 }
 
+/// The servers of dc2 are reached by other addresses from outside than from inside.
+#[test]
+fn who_wants_it_is_told_the_addresses_for_other_datacenters() {
+    let all = Datacenters::start_with(&["-hcl=translate_wan_addrs = true"]);
+    let body = r#"{"Datacenter":"dc2","Node":"x","Address":"10.0.0.1",
+        "TaggedAddresses":{"wan":"198.51.100.7"},
+        "Service":{"Service":"web","Address":"10.0.0.2","Port":80,
+            "TaggedAddresses":{"wan":{"Address":"198.51.100.8","Port":8080}}}}"#;
+    assert_eq!(all.two.put("/v1/catalog/register", body).text(), "true");
+    for agent in [&all.one, &all.client] {
+        let answer = agent.get("/v1/catalog/service/web?dc=dc2");
+        assert_eq!(answer.header("x-consul-translate-addresses"), Some("true"));
+        let rows: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(rows[0]["Address"], "198.51.100.7");
+        assert_eq!(
+            (&rows[0]["ServiceAddress"], &rows[0]["ServicePort"]),
+            (&"198.51.100.8".into(), &8080.into())
+        );
+        let packet = agent.dns(&dns::question("web.service.dc2.consul"));
+        assert!(packet.ends_with(&[198, 51, 100, 8]), "{packet:?}");
+    }
+    let rows = all.two.get("/v1/catalog/service/web?dc=dc2").body;
+    let rows: serde_json::Value = serde_json::from_slice(&rows).unwrap();
+    assert_eq!(rows[0]["ServiceAddress"], "10.0.0.2", "from inside, nothing is translated");
+    let packet = all.two.dns(&dns::question("web.service.dc2.consul"));
+    assert!(packet.ends_with(&[10, 0, 0, 2]), "{packet:?}");
+}
+
 /// The second server of dc1 is told nothing of other datacenters: the first one brings it in. And when
 /// it is started again, it remembers.
 #[test]

@@ -82,7 +82,7 @@ pub(crate) fn nodes(selection: &Selection, snapshot: &Snapshot, around: Around<'
     let wanted = nodes.filter(|it| selection.wants(it) && selection.accepts(*it));
     let mut wanted: Vec<_> = wanted.collect();
     selection.sort(&mut wanted, around, |it| &it.name);
-    let mut json = Json::with_capacity(4096);
+    let mut json = Json::with_capacity(4096).seen_from(selection.afar);
     json.list(ARRAY, wanted, render::node);
     json
 }
@@ -132,13 +132,13 @@ pub(crate) fn service(
         has_tags(it.service, tags) && selection.wants(it.node) && selection.accepts(it)
     });
     selection.sort(&mut instances, around, |it| &it.node.name);
-    let mut json = Json::with_capacity(2 + instances.len() * 768);
+    let mut json = Json::with_capacity(2 + instances.len() * 768).seen_from(selection.afar);
     json.list(ARRAY, &instances, render::instance);
     json
 }
 
 pub(crate) fn node(text: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
-    let mut json = Json::with_capacity(1024);
+    let mut json = Json::with_capacity(1024).seen_from(selection.afar);
     let Some((node, services)) = find_node(text, selection, snapshot) else {
         json.raw("null");
         return json;
@@ -156,7 +156,7 @@ pub(crate) fn node(text: &str, selection: &Selection, snapshot: &Snapshot) -> Js
 }
 
 pub(crate) fn node_services(text: &str, selection: &Selection, snapshot: &Snapshot) -> Json {
-    let mut json = Json::with_capacity(1024);
+    let mut json = Json::with_capacity(1024).seen_from(selection.afar);
     let Some((node, services)) = find_node(text, selection, snapshot) else {
         json.raw(r#"{"Node":null,"Services":null}"#);
         return json;

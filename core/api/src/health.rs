@@ -102,7 +102,7 @@ pub(crate) fn service(
             && selection.accepts(it)
     });
     selection.sort(&mut instances, around, |it| &it.node.name);
-    let mut json = Json::with_capacity(2 + instances.len() * 1280);
+    let mut json = Json::with_capacity(2 + instances.len() * 1280).seen_from(selection.afar);
     json.list(ARRAY, &instances, write_instance);
     json
 }

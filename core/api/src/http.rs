@@ -129,7 +129,7 @@ impl Request<'_> {
             query: self.query.to_owned(),
             token: self.token.map(str::to_owned),
             body: self.body.clone(),
-            asker: Asker { agent: String::new(), ip: self.forwarded_for.or(self.remote) },
+            asker: Asker { ip: self.forwarded_for.or(self.remote), ..Asker::default() },
         }
     }
 }
@@ -140,7 +140,7 @@ impl OwnedRequest {
     pub fn dns(packet: Bytes, stream: bool, ip: Option<IpAddr>) -> Self {
         let path = if stream { DNS_STREAM } else { DNS_PACKET };
         let (method, query) = (Method::Other, String::new());
-        let asker = Asker { agent: String::new(), ip };
+        let asker = Asker { ip, ..Asker::default() };
         Self { method, path: path.to_owned(), query, token: None, body: packet, asker }
     }
 

@@ -140,6 +140,7 @@ impl<'a> Params<'a> {
             node_meta: self.all("node-meta").map(pair).collect(),
             near: self.filled("near").map(ToOwned::to_owned),
             filter: self.filter(rows)?,
+            afar: self.has(AFAR),
         })
     }
 
@@ -188,6 +189,10 @@ pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     let text = text.replace('+', " ");
     Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
 }
+
+/// Said by an agent to another datacenter, if its clients want the addresses that are for them
+/// (`translate_wan_addrs`).
+pub(crate) const AFAR: &str = "translate-wan-addrs";
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use crate::agent::AgentCall;
 use crate::coordinate::{self, Places};
 use crate::error::Error;
 use crate::filter::{Filter, Row, Rows};
-use crate::http::{Content, Method, Request, Response};
+use crate::http::{Content, Method, OwnedRequest, Request, Response};
 use crate::operator::OperatorCall;
-use crate::params::Params;
+use crate::params::{AFAR, Params};
 use crate::prepared::Execution;
 use crate::render::Json;
 use crate::route::{self, Endpoint, Found};
@@ -29,6 +29,8 @@ pub struct Context {
     pub node: String,
     /// Whether JSON is always indented: `-dev`.
     pub pretty_always: bool,
+    /// Whether clients want addresses in other datacenters as those say that they are from here.
+    pub translate_wan_addrs: bool,
     /// The longest value of a key, in bytes.
     pub kv_value_max: usize,
     /// How long a blocking query waits that does not say.
@@ -46,6 +48,7 @@ impl Context {
             datacenter: datacenter.into(),
             node: node.into(),
             pretty_always: false,
+            translate_wan_addrs: false,
             kv_value_max: 512 << 10,
             query_wait_default: Duration::from_secs(300),
             query_wait_max: Duration::from_secs(600),
@@ -84,6 +87,19 @@ pub struct Remote {
     pub changes: bool,
     /// How long it may wait there for a change, before jitter.
     pub wait: Duration,
+}
+
+impl Remote {
+    /// The request, as it goes there: it says what the clients of this agent want of others.
+    pub fn addressed(&self, request: &Request<'_>, context: &Context) -> OwnedRequest {
+        let mut request = request.to_owned();
+        if context.translate_wan_addrs {
+            let separator = if request.query.is_empty() { "" } else { "&" };
+            request.query = format!("{}{separator}{AFAR}", request.query);
+            request.asker.afar = true;
+        }
+        request
+    }
 }
 
 /// A command to commit, and how to tell what came of it.
@@ -147,6 +163,8 @@ pub struct Selection {
     pub near: Option<String>,
     /// What the rows must satisfy.
     pub filter: Option<Filter>,
+    /// Whether addresses are those for other datacenters, where nodes and services have such.
+    pub afar: bool,
 }
 
 /// A question to the replicated state. Equal queries have equal answers.

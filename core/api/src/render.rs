@@ -11,12 +11,21 @@ use tribune_state::{Check, Instance, Node, Service, ServiceAddress, Weights};
 #[derive(Debug)]
 pub(crate) struct Json {
     out: Vec<u8>,
+    /// Whether addresses are to be those for other datacenters.
+    afar: bool,
 }
 
 impl Json {
     /// Nothing yet, with room for `len` bytes.
     pub(crate) fn with_capacity(len: usize) -> Self {
-        Self { out: Vec::with_capacity(len) }
+        Self { out: Vec::with_capacity(len), afar: false }
+    }
+
+    /// The same, for readers in another datacenter, if they are `afar` and want to be told where things
+    /// are for them.
+    pub(crate) fn seen_from(mut self, afar: bool) -> Self {
+        self.afar = afar;
+        self
     }
 
     /// What was written.
@@ -181,7 +190,7 @@ fn map_or(json: &mut Json, it: Option<&BTreeMap<String, String>>, none: &str) {
 pub(crate) fn node(json: &mut Json, node: &Node) {
     node_id(json, node);
     json.field(r#","Node":"#, &node.name);
-    json.field(r#","Address":"#, &node.address);
+    json.field(r#","Address":"#, node_address(json.afar, node));
     json.field(r#","Datacenter":"#, &node.datacenter);
     json.raw(r#","TaggedAddresses":"#);
     map_or(json, node.tagged_addresses.as_ref(), "null");
@@ -202,12 +211,13 @@ pub(crate) fn service(json: &mut Json, service: &Service) {
     json.field(r#","Service":"#, &service.name);
     json.raw(r#","Tags":"#);
     strings(json, &service.tags);
-    json.field(r#","Address":"#, &service.address);
+    let (address, port) = service_address(json.afar, service);
+    json.field(r#","Address":"#, address);
     addresses(json, r#","TaggedAddresses":"#, service.tagged_addresses.as_ref());
     json.raw(r#","Meta":"#);
     map_or(json, service.meta.as_ref(), "null");
     json.raw(r#","Port":"#);
-    json.signed(service.port);
+    json.signed(port);
     json.raw(r#","Weights":"#);
     weights(json, service.weights);
     json.raw(r#","EnableTagOverride":"#);
@@ -221,7 +231,7 @@ pub(crate) fn instance(json: &mut Json, instance: &Instance<'_>) {
     let (node, service) = (instance.node, instance.service);
     node_id(json, node);
     json.field(r#","Node":"#, &node.name);
-    json.field(r#","Address":"#, &node.address);
+    json.field(r#","Address":"#, node_address(json.afar, node));
     json.field(r#","Datacenter":"#, &node.datacenter);
     json.raw(r#","TaggedAddresses":"#);
     map_or(json, node.tagged_addresses.as_ref(), "null");
@@ -232,14 +242,15 @@ pub(crate) fn instance(json: &mut Json, instance: &Instance<'_>) {
     json.field(r#","ServiceName":"#, &service.name);
     json.raw(r#","ServiceTags":"#);
     strings(json, &service.tags);
-    json.field(r#","ServiceAddress":"#, &service.address);
+    let (address, port) = service_address(json.afar, service);
+    json.field(r#","ServiceAddress":"#, address);
     addresses(json, r#","ServiceTaggedAddresses":"#, service.tagged_addresses.as_ref());
     json.raw(r#","ServiceWeights":"#);
     weights(json, service.weights);
     json.raw(r#","ServiceMeta":"#);
     map_or(json, service.meta.as_ref(), "{}");
     json.raw(r#","ServicePort":"#);
-    json.signed(service.port);
+    json.signed(port);
     json.raw(r#","ServiceEnableTagOverride":"#);
     json.bool(service.enable_tag_override);
     json.raw(r#","ServiceProxy":{"MeshGateway":{},"Expose":{}},"ServiceConnect":{}"#);
@@ -261,6 +272,21 @@ pub(crate) fn check(json: &mut Json, check: &Check) {
     json.field(r#","Type":"#, &check.kind);
     json.raw(r#","Definition":{}"#);
     versions(json, check.create, check.modify);
+}
+
+/// Where a node is: for readers in other datacenters, where it says that it is for them.
+fn node_address(afar: bool, node: &Node) -> &str {
+    let told = node.tagged_addresses.as_ref().filter(|_| afar).and_then(|it| it.get("wan"));
+    told.filter(|it| !it.is_empty()).unwrap_or(&node.address)
+}
+
+/// Where a service is, in the same way.
+fn service_address(afar: bool, service: &Service) -> (&str, i64) {
+    let told = service.tagged_addresses.as_ref().filter(|_| afar).and_then(|it| it.get("wan"));
+    let (address, port) = (service.address.as_str(), service.port);
+    let Some(told) = told else { return (address, port) };
+    let address = if told.address.is_empty() { address } else { &told.address };
+    (address, if told.port == 0 { port } else { told.port })
 }
 
 /// The addresses of a service, unless there are none.

@@ -120,7 +120,11 @@ impl Client {
             members: self.gossip.shown(),
             members_wan: Vec::new(),
             coordinate: self.gossip.coordinate(),
-            stats: BTreeMap::from([("agent".to_owned(), agent), ("consul".to_owned(), consul)]),
+            stats: BTreeMap::from([
+                ("agent".to_owned(), agent),
+                ("consul".to_owned(), consul),
+                ("serf_lan".to_owned(), self.gossip.stats()),
+            ]),
             ..config.facts()
         }
     }

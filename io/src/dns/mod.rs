@@ -79,7 +79,8 @@ async fn forward(
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
     let datacenter = datacenter(&packet, config);
-    let request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
+    request.asker.afar = config.translate_wan_addrs;
     let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
@@ -100,7 +101,8 @@ async fn ask_across<S: Source>(
     match elsewhere {
         Elsewhere::Datacenter(datacenter) => {
             let unavailable = refuse(&packet, Rcode::ServFail);
-            let request = OwnedRequest::dns(packet, transport == Transport::Tcp, asker.ip);
+            let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, asker.ip);
+            request.asker.afar = source.config().translate_wan_addrs;
             let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
             match node.call(Call::Across { request, there }).await {
                 Ok(response) if response.status == 200 => response.body,

@@ -104,7 +104,7 @@ async fn answer<S: Source>(
     }
     let start = responses.len();
     responses.extend_from_slice(&[0; 2]);
-    let asker = Asker { agent: String::new(), ip: Some(from) };
+    let asker = Asker { ip: Some(from), ..Asker::default() };
     if !responder.respond(packet, Transport::Tcp, &asker, None, responses) {
         responses.truncate(start);
         return;

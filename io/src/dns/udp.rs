@@ -25,7 +25,7 @@ pub(super) async fn serve<U: Udp, S: Source>(socket: U, mut responder: Responder
             match received {
                 Ok((len, from)) => {
                     response.clear();
-                    let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
+                    let asker = Asker { ip: Some(from.ip()), ..Asker::default() };
                     let packet = &packet[..len];
                     let answered =
                         responder.respond(packet, Transport::Udp, &asker, None, &mut response);
@@ -67,7 +67,7 @@ fn ask_elsewhere<U: Udp, S: Source>(
     }
     let source = Arc::clone(source);
     tasks.spawn(async move {
-        let asker = Asker { agent: String::new(), ip: Some(from.ip()) };
+        let asker = Asker { ip: Some(from.ip()), ..Asker::default() };
         let question = (packet, Transport::Udp, &asker);
         let response = ask_across(&source, question, elsewhere, unknown).await;
         if !response.is_empty() {

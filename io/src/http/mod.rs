@@ -178,7 +178,11 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
             Plan::Write(_) => (true, patience.write_max),
             Plan::Operator(call) => (call.changes(), patience.hold_max),
         };
-        let request = request.to_owned();
+        let request = if let Plan::Remote(there) = &plan {
+            there.addressed(request, &api.context)
+        } else {
+            request.to_owned()
+        };
         return api.node.call(Call::Forward { request, changes, patience }).await;
     }
     match plan {
@@ -197,7 +201,8 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
             api.node.call(Call::Operator { call, request: request.to_owned() }).await
         }
         Plan::Remote(there) => {
-            api.node.call(Call::Across { request: request.to_owned(), there }).await
+            let request = there.addressed(request, &api.context);
+            api.node.call(Call::Across { request, there }).await
         }
     }
 }

@@ -45,7 +45,10 @@ impl Edge {
         node: &NodeHandle,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, Failed> {
-        let headers = config.http.response_headers.clone().into_iter().collect();
+        let mut headers: Vec<_> = config.http.response_headers.clone().into_iter().collect();
+        if context.translate_wan_addrs {
+            headers.push(("X-Consul-Translate-Addresses".to_owned(), "true".to_owned()));
+        }
         let api = Arc::new(Api {
             node: node.clone(),
             context,
@@ -194,6 +197,8 @@ impl Source for Catalog {
 #[derive(Debug)]
 pub(super) struct Resolver {
     config: Arc<dns::Config>,
+    /// The same, for clients in other datacenters.
+    afar: Arc<dns::Config>,
     allow_stale: bool,
     rng: Mutex<Rng>,
 }
@@ -210,7 +215,9 @@ impl Resolver {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
         let rng = Mutex::new(Rng::stream(seed, "resolver"));
         let allow_stale = config.dns.allow_stale;
-        Self { config: Arc::new(settings::dns(config)), allow_stale, rng }
+        let config = settings::dns(config);
+        let afar = Arc::new(dns::Config { afar: true, ..config.clone() });
+        Self { config: Arc::new(config), afar, allow_stale, rng }
     }
 }
 
@@ -227,7 +234,7 @@ impl Resolve for Resolver {
         let moment = Moment {
             snapshot: fresh(view, now, self.allow_stale).then(|| view.snapshot.clone()),
             places: Arc::clone(&view.places),
-            config: Arc::clone(&self.config),
+            config: Arc::clone(if asker.afar { &self.afar } else { &self.config }),
         };
         let seed = self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let transport = if stream { Transport::Tcp } else { Transport::Udp };

@@ -199,6 +199,7 @@ fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
 /// What the API needs to know of the configuration.
 pub(super) fn context(config: &Config) -> Context {
     Context {
+        translate_wan_addrs: config.translate_wan_addrs,
         pretty_always: config.http.pretty,
         kv_value_max: config.limits.kv_max_value_size,
         query_wait_default: config.default_query_time,
@@ -225,6 +226,7 @@ pub(super) fn dns(config: &Config) -> dns::Config {
         only_passing: settings.only_passing,
         disable_compression: settings.disable_compression,
         enable_additional_node_meta_txt: settings.enable_additional_node_meta_txt,
+        translate_wan_addrs: config.translate_wan_addrs,
         node_ttl: seconds(settings.node_ttl),
         service_ttl: dns::ServiceTtl::new(ttl),
         soa: dns::Soa {

@@ -12,6 +12,9 @@ pub(crate) struct ForceLeave {
     /// Forget it at once, rather than listing it as left.
     #[arg(long)]
     prune: bool,
+    /// In the pool of all datacenters' servers, where it is called `node.datacenter`.
+    #[arg(long)]
+    wan: bool,
     #[command(flatten)]
     target: Target,
     /// The member.
@@ -27,8 +30,9 @@ impl ForceLeave {
         };
         let client = Client::new(&self.target, terminal)
             .map_err(|error| format!("Error connecting to Consul agent: {error}"))?;
-        let query: &[_] = if self.prune { &[("prune", "1")] } else { &[] };
-        let left = client.put(&format!("/v1/agent/force-leave/{name}"), query, "");
+        let wanted = [(self.prune, ("prune", "1")), (self.wan, ("wan", "1"))];
+        let query: Vec<_> = wanted.iter().filter(|it| it.0).map(|it| it.1).collect();
+        let left = client.put(&format!("/v1/agent/force-leave/{name}"), &query, "");
         left.and_then(|it| it.ok()).map_err(|error| format!("Error force leaving: {error}"))?;
         Ok(())
     }

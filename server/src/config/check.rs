@@ -98,6 +98,7 @@ impl Checker<'_> {
             bind_addr: addresses.bind,
             advertise_addr: addresses.advertise,
             advertise_addr_wan: addresses.advertise_wan,
+            translate_wan_addrs: self.flag("translate_wan_addrs", false),
             serf_lan_addr: addresses.serf_lan,
             serf_wan_addr: addresses.serf_wan,
             client_addrs: addresses.clients,

@@ -129,7 +129,7 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("serf_wan", Text),
     unguarded("serf_lan_allowed_cidrs", Texts),
     unguarded("serf_wan_allowed_cidrs", Texts),
-    ignored("translate_wan_addrs", Bool),
+    honoured("translate_wan_addrs", Bool),
     honoured("ports.dns", Int),
     honoured("ports.http", Int),
     honoured("ports.server", Int),

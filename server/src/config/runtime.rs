@@ -49,6 +49,8 @@ pub struct Config {
     pub advertise_addr: IpAddr,
     /// Where servers of other datacenters reach this one. Never unspecified.
     pub advertise_addr_wan: IpAddr,
+    /// Whether clients are told the addresses that nodes of other datacenters have for us.
+    pub translate_wan_addrs: bool,
     /// Where the LAN pool listens. [`bind_addr`](Self::bind_addr) unless told otherwise.
     pub serf_lan_addr: IpAddr,
     /// Where the WAN pool listens. [`bind_addr`](Self::bind_addr) unless told otherwise.

@@ -303,7 +303,7 @@ impl World {
     fn resolve(&mut self, n: usize, view: &View, service: &str) -> Response {
         let config = dns::Config { udp_answer_limit: 0, ..dns::Config::new("dc1") };
         let name = format!("{service}.service.consul.");
-        let asker = Asker { agent: String::new(), ip: None };
+        let asker = Asker::default();
         let (kind, answers_max) = (RecordKind::Srv, usize::MAX);
         let question = Question { name: &name, kind, answers_max, asker: &asker, found: None };
         let rng = &mut Rng::new(self.now.0 ^ n as u64);

@@ -41,17 +41,19 @@ fn step(zone: &Zone<'_>, kind: RecordKind, host: &str, rows: &mut Vec<Record>) -
     if parsed.datacenter.is_some_and(|it| it != zone.config.datacenter) {
         return None;
     }
+    let afar = zone.config.afar;
     let (targets, ttl) = match parsed.lookup {
         Lookup::Service { name, tag } => {
             let candidates = lookup::candidates(zone.snapshot, zone.config, name, tag);
             let places = candidates.iter().map(|it| {
-                host::of_service(it.service, kind).unwrap_or_else(|| host::of_node(it.node, kind))
+                host::of_service(it.service, kind, afar)
+                    .unwrap_or_else(|| host::of_node(it.node, kind, afar))
             });
             (places.map(host::target).collect(), zone.config.service_ttl.of(name))
         }
         Lookup::Node(name) => {
             let (_, node) = zone.snapshot.node(name);
-            let places = node.map(|it| host::target(host::of_node(it, kind)));
+            let places = node.map(|it| host::target(host::of_node(it, kind, afar)));
             (places.into_iter().collect(), zone.config.node_ttl)
         }
         Lookup::Address(address) => (address.map(Target::Ip).into_iter().collect(), 0),

@@ -173,10 +173,10 @@ fn of_query(
     let Ok(resolved) = Resolved::find(zone.snapshot, query) else { return false };
     let found = resolved.query();
     let agent = [&question.asker.agent, &zone.config.node].into_iter().find(|it| !it.is_empty());
-    let asker = Asker { agent: agent.cloned().unwrap_or_default(), ip: question.asker.ip };
+    let agent = agent.cloned().unwrap_or_default();
     let execution = Execution {
         name: query.to_owned(),
-        asker,
+        asker: Asker { agent, ..question.asker.clone() },
         rows: true,
         consistency: Consistency::Stale,
         seed: rng.draw(),
@@ -206,7 +206,7 @@ fn of_node(zone: &Zone<'_>, kind: RecordKind, node: &Node, rng: &mut Rng, answer
     let texts = |rng| txt::rows(node, &Owner::Question, ttl, rng);
     match kind {
         RecordKind::A | RecordKind::Aaaa | RecordKind::Any | RecordKind::Cname => {
-            match host::target(host::of_node(node, kind)) {
+            match host::target(host::of_node(node, kind, zone.config.afar)) {
                 Target::Ip(address) if host::wanted(kind, address) => {
                     answer.answers.push(Record::of_question(ttl, host::address(address)));
                 }

@@ -25,6 +25,10 @@ pub struct Config {
     pub disable_compression: bool,
     /// Add the metadata of nodes to the additional section.
     pub enable_additional_node_meta_txt: bool,
+    /// Ask other datacenters for the addresses that are for this one.
+    pub translate_wan_addrs: bool,
+    /// Tell the addresses that are for other datacenters, where nodes and services have such.
+    pub afar: bool,
     /// How long rows of a node may be remembered.
     pub node_ttl: u32,
     /// How long rows of a service may be remembered.
@@ -71,6 +75,8 @@ impl Config {
             only_passing: false,
             disable_compression: false,
             enable_additional_node_meta_txt: true,
+            translate_wan_addrs: false,
+            afar: false,
             node_ttl: 0,
             service_ttl: ServiceTtl::default(),
             ptr_ttl: 0,

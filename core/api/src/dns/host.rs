@@ -46,30 +46,43 @@ pub(super) const fn wanted(kind: RecordKind, address: IpAddr) -> bool {
     }
 }
 
-/// Where `node` is, for somebody who asks for `kind`.
-pub(super) fn of_node(node: &Node, kind: RecordKind) -> &str {
+/// Where `node` is, for somebody who asks for `kind`, maybe from afar.
+pub(super) fn of_node(node: &Node, kind: RecordKind, afar: bool) -> &str {
     let tagged = node.tagged_addresses.as_ref();
-    tagged.and_then(|it| local(it, kind, String::as_str)).unwrap_or(&node.address)
+    tagged.and_then(|it| tagged_for(it, kind, afar, String::as_str)).unwrap_or(&node.address)
+}
+
+/// The port of `service`, for somebody who may be afar.
+pub(super) fn port(service: &Service, afar: bool) -> i64 {
+    let tagged = service.tagged_addresses.as_ref().filter(|_| afar).and_then(|it| it.get("wan"));
+    tagged.map(|it| it.port).filter(|it| *it != 0).unwrap_or(service.port)
 }
 
 /// Where `service` is, if it is not simply where its node is.
-pub(super) fn of_service(service: &Service, kind: RecordKind) -> Option<&str> {
+pub(super) fn of_service(service: &Service, kind: RecordKind, afar: bool) -> Option<&str> {
     let tagged = service.tagged_addresses.as_ref();
-    let tagged = tagged.and_then(|it| local(it, kind, |it| it.address.as_str()));
+    let tagged = tagged.and_then(|it| tagged_for(it, kind, afar, |it| it.address.as_str()));
     tagged.or(Some(service.address.as_str())).filter(|it| !it.is_empty())
 }
 
 /// Somebody with addresses of both families says so with tags; the family asked for decides.
-fn local<T>(
+fn tagged_for<T>(
     tagged: &BTreeMap<String, T>,
     kind: RecordKind,
+    afar: bool,
     address: impl Fn(&T) -> &str,
 ) -> Option<&str> {
     let of_kind = |tag: &&str| {
         let address = address(tagged.get(*tag)?);
         address.parse().is_ok_and(|it| wanted(kind, it)).then_some(address)
     };
-    ["lan_ipv6", "lan_ipv4"].iter().find_map(of_kind)
+    let from_here = || ["lan_ipv6", "lan_ipv4"].iter().find_map(of_kind);
+    if !afar {
+        return from_here();
+    }
+    // It may be a name.
+    let any = || tagged.get("wan").map(&address).filter(|it| !it.is_empty());
+    ["wan_ipv6", "wan_ipv4"].iter().find_map(of_kind).or_else(any).or_else(from_here)
 }
 
 #[test]
@@ -81,10 +94,16 @@ fn the_family_asked_for_decides_between_tagged_addresses() {
         tagged_addresses: Some(both.into_iter().collect()),
         ..Node::default()
     };
-    assert_eq!(of_node(&node, RecordKind::A), "10.7.7.7");
-    assert_eq!(of_node(&node, RecordKind::Aaaa), "2001:db8::7");
-    assert_eq!(of_node(&node, RecordKind::Txt), "10.1.1.7");
+    assert_eq!(of_node(&node, RecordKind::A, false), "10.7.7.7");
+    assert_eq!(of_node(&node, RecordKind::Aaaa, false), "2001:db8::7");
+    assert_eq!(of_node(&node, RecordKind::Txt, false), "10.1.1.7");
+
+    let mut public = node.clone();
+    public.tagged_addresses.get_or_insert_default().insert("wan".into(), "198.51.100.7".into());
+    assert_eq!(of_node(&public, RecordKind::A, true), "198.51.100.7");
+    assert_eq!(of_node(&public, RecordKind::A, false), "10.7.7.7");
+    assert_eq!(of_node(&node, RecordKind::A, true), "10.7.7.7", "it says nothing else");
 
     let plain = Node { address: "host.example.com.".into(), ..Node::default() };
-    assert_eq!(target(of_node(&plain, RecordKind::A)), Target::Host("host.example.com"));
+    assert_eq!(target(of_node(&plain, RecordKind::A, false)), Target::Host("host.example.com"));
 }

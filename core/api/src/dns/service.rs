@@ -29,7 +29,7 @@ pub(super) fn addresses(
     let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
     let mut elsewhere = None;
     for candidate in candidates {
-        match place(candidate, question.kind, name) {
+        match place(candidate, question.kind, name, zone.config.afar) {
             (Target::Host(host), _) => elsewhere = elsewhere.or(Some(host)),
             (Target::Ip(address), _) if !host::wanted(question.kind, address) => {}
             (Target::Ip(address), _) if seen.contains(&address) => {}
@@ -76,7 +76,7 @@ pub(super) fn hosts(
         }
         seen.insert(key);
 
-        let (place, is_node) = place(candidate, RecordKind::Srv, name);
+        let (place, is_node) = place(candidate, RecordKind::Srv, name, zone.config.afar);
         let target = match place {
             Target::Ip(_) if is_node => zone.node_name(&node.name),
             Target::Ip(address) => zone.address_name(address),
@@ -96,20 +96,25 @@ pub(super) fn hosts(
             let owner = zone.node_name(&node.name);
             rows.extend(txt::rows(node, &Owner::Name(owner), ttl, rng));
         }
-        let port = u16::try_from(service.port).unwrap_or(0);
+        let port = u16::try_from(host::port(service, zone.config.afar)).unwrap_or(0);
         let data = RecordData::Srv { priority: 1, weight: candidate.weight(), port, target };
         answer.answers.push(Record::of_question(ttl, data));
     }
 }
 
 /// Where an instance is, and whether that is simply where its node is.
-fn place<'a>(candidate: &Candidate<'a>, kind: RecordKind, name: &str) -> (Target<'a>, bool) {
+fn place<'a>(
+    candidate: &Candidate<'a>,
+    kind: RecordKind,
+    name: &str,
+    afar: bool,
+) -> (Target<'a>, bool) {
     let Candidate { node, service, .. } = candidate;
     let on_node = || {
-        let address = host::of_node(node, kind);
+        let address = host::of_node(node, kind, afar);
         (host::target(address), address == node.address)
     };
-    let Some(own) = host::of_service(service, kind) else { return on_node() };
+    let Some(own) = host::of_service(service, kind, afar) else { return on_node() };
     let target = host::target(own);
     // Somebody registered the very name that is asked for: that would lead nowhere.
     let circular = matches!(target, Target::Host(host) if host.eq_ignore_ascii_case(name));

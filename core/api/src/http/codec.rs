@@ -14,6 +14,7 @@ impl OwnedRequest {
     ///   1  the method        3  the query     5  the body
     ///   2  the path          4  the token     6  whose client asks
     ///                                         7  from which address
+    ///                                         8  whether from another datacenter, with addresses for it
     /// ```
     pub fn encode(&self, writer: &mut Writer) {
         writer.u64(1, number(&METHODS, self.method));
@@ -27,6 +28,7 @@ impl OwnedRequest {
         if let Some(ip) = self.asker.ip {
             writer.str(7, &ip.to_string());
         }
+        writer.bool(8, self.asker.afar);
     }
 
     /// Read what [`encode`](Self::encode) wrote, here or in another release.
@@ -47,6 +49,7 @@ impl OwnedRequest {
                 5 => body = field.bytes()?,
                 6 => asker.agent = text(&field)?,
                 7 => asker.ip = Some(field.str()?.parse().map_err(|_| field.senseless())?),
+                8 => asker.afar = field.bool()?,
                 _ => {}
             }
         }
@@ -225,8 +228,9 @@ mod tests {
 
     fn request() -> impl Strategy<Value = OwnedRequest> {
         let texts = ("[/a-z%]{0,9}", "[a-z=&]{0,9}", prop::option::of("[a-f]{0,4}"));
-        let asker = ("[a-c]{0,3}", prop::option::of(any::<std::net::IpAddr>()))
-            .prop_map(|(agent, ip)| Asker { agent, ip });
+        let ip = prop::option::of(any::<std::net::IpAddr>());
+        let asker = ("[a-c]{0,3}", ip, any::<bool>());
+        let asker = asker.prop_map(|(agent, ip, afar)| Asker { agent, ip, afar });
         (select(&METHODS[..]), texts, body(), asker).prop_map(
             |(method, (path, query, token), body, asker)| OwnedRequest {
                 method,

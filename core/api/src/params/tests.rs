@@ -128,6 +128,7 @@ fn the_default_namespace_is_the_one_there_is() {
 fn selections() {
     let params = Params::parse("node-meta=a:b:c&node-meta=bare&near=_agent");
     let want = Selection {
+        afar: false,
         node_meta: vec![("a".into(), "b:c".into()), ("bare".into(), String::new())],
         near: Some("_agent".into()),
         filter: None,

@@ -47,6 +47,9 @@ pub struct Asker {
     pub agent: String,
     /// The client's own address, if that is known: what `_ip` stands for.
     pub ip: Option<IpAddr>,
+    /// Whether it is in another datacenter, and wants the addresses that are for others
+    /// (`translate_wan_addrs`).
+    pub afar: bool,
 }
 
 /// A query, with what it asks for under the name it was asked by.

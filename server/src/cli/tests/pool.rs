@@ -87,6 +87,8 @@ fn members_are_let_go() {
     let agent = Agent::new(&[("PUT /v1/agent/force-leave/n?prune=1", 200, "")]);
     assert_eq!(agent.run(&["force-leave", "-prune", "n"]), silence());
     const UNKNOWN: &str = "agent: No node found with name 'n'";
+    let agent = Agent::new(&[("PUT /v1/agent/force-leave/n.dc2?wan=1", 200, "")]);
+    assert_eq!(agent.run(&["force-leave", "-wan", "n.dc2"]), silence());
     let agent = Agent::new(&[("PUT /v1/agent/force-leave/n", 500, UNKNOWN)]);
     let want = "Error force leaving: Unexpected response code: 500 \
                 (agent: No node found with name 'n')";

@@ -106,13 +106,13 @@ fn what_is_near_comes_first() {
         assert_eq!(answer.answers.len(), 5);
         answer.answers.iter().take(count).filter_map(address_of).collect::<Vec<_>>().join(" ")
     };
-    let from = |ip: &str| Asker { agent: String::new(), ip: ip.parse().ok() };
+    let from = |ip: &str| Asker { ip: ip.parse().ok(), ..Asker::default() };
     for _ in 0..5 {
         assert_eq!(first("near.query.consul", from("10.0.0.5"), 2), "10.0.0.5 10.0.0.1");
         // Nobody knows where that one is. Still it is the one that was meant.
         assert_eq!(first("near.query.consul", from("10.0.0.4"), 1), "10.0.0.4");
         assert_eq!(first("here.query.consul", from("10.0.0.5"), 3), "10.0.0.3 10.0.0.1 10.0.0.5");
-        let elsewhere = Asker { agent: "n1".into(), ip: None };
+        let elsewhere = Asker { agent: "n1".into(), ..Asker::default() };
         assert_eq!(first("here.query.consul", elsewhere, 1), "10.0.0.1");
     }
     let anybody: BTreeSet<_> =

@@ -25,7 +25,7 @@ fn what_is_registered_at_a_client_agent_is_found_everywhere() {
 fn a_client_agent_that_is_killed_keeps_what_it_promised() {
     for_each_seed(|seed| {
         let mut plan = Plan::calm_with(seed, 3, 2, SECONDS * 20);
-        let crash = |at: u64, agent| {
+        let crash = |at: u64, agent: usize| {
             let (target, down) = (Target::Server(3 + agent), Duration::from_millis(700));
             item(at * 1_000, Fault::Crash { target, down })
         };

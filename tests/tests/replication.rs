@@ -24,7 +24,7 @@ fn status(agent: &Agent) -> Value {
 
 fn value(agent: &Agent, key: &str) -> Option<String> {
     let response = agent.get(&format!("/v1/kv/{key}?raw"));
-    (response.status == 200).then(|| response.text())
+    (response.status == 200).then(|| response.text().to_owned())
 }
 
 #[test]

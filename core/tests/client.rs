@@ -5,7 +5,9 @@
 mod world;
 
 use tribune_api::http::Method::{Get, Put};
+use tribune_base::id::{NodeId, Uuid};
 use tribune_base::time::Duration;
+use tribune_state::{Check, Command, Registration, Service, Status};
 use world::World;
 
 fn secs(n: u64) -> Duration {
@@ -160,4 +162,40 @@ fn all_servers_start_again_and_nobody_has_to_register_again() {
     let found = world.ask("c2", Get, "/v1/health/service/web?passing", "");
     world.run(secs(1));
     assert!(world.reply(found).body.starts_with(br#"[{"Node":{"ID""#));
+}
+
+/// The pool has given a name to another agent, and the catalog still says that its owner is alive:
+/// whoever led when that went has not written it down. The pool knows who is there.
+#[test]
+fn a_name_that_the_pool_has_given_away_is_given_away_in_the_catalog() {
+    let mut world = World::of(3);
+    world.run(secs(3));
+    let owner = NodeId(Uuid(77));
+    let (id, status) = ("serfHealth".to_owned(), Status::Passing);
+    let registration = Registration {
+        id: Some(owner),
+        node: "c1".into(),
+        address: "10.0.9.9".into(),
+        services: vec![Service { id: "old".into(), name: "old".into(), ..Service::default() }],
+        checks: vec![Check { id, status, ..Check::default() }],
+        ..Registration::default()
+    };
+    let written = world.write("n1", Command::Register(registration));
+    world.run(secs(1));
+    assert_eq!(world.reply(written).status, 200);
+
+    let client = world.add_client(1);
+    world.join(&client, "n1");
+    world.run(secs(1));
+    let registered = world.register(&client, "web");
+    // It has found out that the name was another's, and looks again after a minute or two.
+    world.run(secs(130));
+    world.reply(registered);
+    let snapshot = world.node("n1").view().snapshot;
+    let (_, node) = snapshot.node("c1");
+    assert!(node.is_some_and(|it| it.id != Some(owner)), "{node:?}");
+    let services = snapshot.node_services("c1").1.unwrap().services;
+    let ids: Vec<_> = services.into_iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids, ["web"], "what the last owner had is gone");
+    assert_eq!(world.health("n1", "c1").as_deref(), Some("passing"));
 }

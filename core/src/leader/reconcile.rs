@@ -17,7 +17,7 @@ use tribune_base::bug;
 use tribune_base::id::ServerId;
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{Change, Member, MemberEvent, Status as Standing};
-use tribune_state::{Check, Command, Deregistration, Registration, Service, Status};
+use tribune_state::{Check, Command, Deregistration, Node as Row, Registration, Service, Status};
 
 use crate::gossip;
 use crate::node::Node;
@@ -148,7 +148,8 @@ impl Node {
         if same_node && same_check && same_service {
             return None;
         }
-        Some(Command::Register(Registration {
+        let owner = known.filter(|it| it.id.is_some_and(|id| id != member.id) && same_check);
+        let registration = Command::Register(Registration {
             id: Some(member.id),
             node: member.name.to_string(),
             address,
@@ -157,7 +158,25 @@ impl Node {
             // What else there is to say about a node, its own agent says.
             skip_node_update: same_node,
             ..self.here()
-        }))
+        });
+        // The catalog keeps a name for its owner while that is alive. The pool knows that it is not,
+        // and so gave the name away.
+        Some(match owner {
+            Some(owner) => Command::Batch(vec![self.failure(owner), registration]),
+            None => registration,
+        })
+    }
+
+    /// A node's agent has failed.
+    fn failure(&self, node: &Row) -> Command {
+        Command::Register(Registration {
+            id: node.id,
+            node: node.name.clone(),
+            address: node.address.clone(),
+            checks: vec![serf_health(&node.name, false)],
+            skip_node_update: true,
+            ..self.here()
+        })
     }
 
     /// What is to be written of a member that has failed: nothing, if it is not there.
@@ -169,14 +188,7 @@ impl Node {
         if node.id != Some(member.id) || known.is_some_and(|it| it.status == Status::Critical) {
             return None;
         }
-        Some(Command::Register(Registration {
-            id: Some(member.id),
-            node: member.name.to_string(),
-            address: node.address.clone(),
-            checks: vec![serf_health(&member.name, false)],
-            skip_node_update: true,
-            ..self.here()
-        }))
+        Some(self.failure(node))
     }
 
     /// What is to be written of a member that is gone. A server that still votes is taken out of

@@ -34,10 +34,10 @@ impl Fact {
     pub(crate) fn is_about_catalog(&self) -> bool {
         let Saying::Command(command) = &self.saying else { return false };
         let is = |it: &Command| matches!(it, Command::Register(_) | Command::Deregister(_));
-        match command {
-            Command::Batch(commands) => commands.iter().any(is),
-            command => is(command),
+        if let Command::Batch(commands) = command {
+            return commands.iter().any(is);
         }
+        is(command)
     }
 }
 

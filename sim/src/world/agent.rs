@@ -290,18 +290,18 @@ impl World {
         if agent.life != life || agent.core.is_none() {
             return;
         }
-        let input = match done {
-            Done::Saved { seq, writes } => {
-                for (name, content) in writes {
-                    match content {
-                        Some(content) => _ = agent.files.insert(name, (content, now)),
-                        None => _ = agent.files.remove(&name),
-                    }
+        let input = if let Done::Saved { seq, writes } = done {
+            for (name, content) in writes {
+                match content {
+                    Some(content) => _ = agent.files.insert(name, (content, now)),
+                    None => _ = agent.files.remove(&name),
                 }
-                Input::Saved(seq)
             }
-            Done::Checked { run, outcome } => Input::Checked { run, outcome },
-            other => unreachable!("a client agent has no such task: {other:?}"),
+            Input::Saved(seq)
+        } else if let Done::Checked { run, outcome } = done {
+            Input::Checked { run, outcome }
+        } else {
+            unreachable!("a client agent has no such task: {done:?}")
         };
         self.step_agent(place, |_, core, local| core.handle(local, input));
     }
@@ -360,24 +360,20 @@ impl World {
         local: Instant,
         event: Event,
     ) {
-        match event {
-            Event::Request { client, generation, .. } => {
-                self.take_request_at_agent(place, core, local, (client, generation));
-            }
-            Event::Packet { from, packet, .. } => {
-                let from = self.gossip_address_of(from);
-                core.handle(local, Input::Packet { area: Area::Lan, from, packet });
-            }
-            Event::Deliver { from, sent, message, .. } => {
-                self.oracle.entropy.on_hear(place, &message);
-                let from_place = Some((Place::Server(from), sent));
-                let text = || super::node::describe(&message);
-                let (now, to) = (self.now, Place::Server(place));
-                self.trace.note_from(now, to, "deliver", from_place, weigh(&message), text);
-                core.handle(local, Input::Message { from: server_id(from), message: *message });
-            }
-            other => unreachable!("this does not arrive anywhere: {other:?}"),
+        if let Event::Request { client, generation, .. } = event {
+            return self.take_request_at_agent(place, core, local, (client, generation));
         }
+        if let Event::Packet { from, packet, .. } = event {
+            let from = self.gossip_address_of(from);
+            return core.handle(local, Input::Packet { area: Area::Lan, from, packet });
+        }
+        let Event::Deliver { from, sent, message, .. } = event else { return };
+        self.oracle.entropy.on_hear(place, &message);
+        let from_place = Some((Place::Server(from), sent));
+        let text = || super::node::describe(&message);
+        let (now, to) = (self.now, Place::Server(place));
+        self.trace.note_from(now, to, "deliver", from_place, weigh(&message), text);
+        core.handle(local, Input::Message { from: server_id(from), message: *message });
     }
 
     /// As the edge of a client agent does it: what is about the agent is answered there, and

@@ -46,7 +46,7 @@ impl World {
             }
             Fault::Bridge { middle, length } => {
                 let (half, count) = (self.servers.len() / 2, self.servers.len());
-                let side = |it: usize| if it < count { it < half } else { it % 2 == 0 };
+                let side = |it: usize| if it < count { it < half } else { it.is_multiple_of(2) };
                 self.cut(item, length, |from, to| {
                     from != middle && to != middle && side(from) != side(to)
                 });

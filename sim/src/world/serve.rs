@@ -308,9 +308,8 @@ impl World {
         let question = Question { name: &name, kind, answers_max, asker: &asker, found: None };
         let rng = &mut Rng::new(self.now.0 ^ n as u64);
         let answer = dns::answer(&question, &view.snapshot, &view.places, &config, 0, rng);
-        let port = |it: &Record| match it.data {
-            RecordData::Srv { port, .. } => Some(port),
-            _ => None,
+        let port = |it: &Record| {
+            if let RecordData::Srv { port, .. } = it.data { Some(port) } else { None }
         };
         let ports: Vec<u16> = answer.answers.iter().filter_map(port).collect();
         self.oracle.on_resolved(view.snapshot.index(), service, &ports);

@@ -22,6 +22,7 @@ use tribune_sim::pool::measure::{self, Setting};
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
 use tribune_sim::turmoil::cluster::{SCENARIOS, Scenario};
+use tribune_sim::turmoil::datacenter;
 use tribune_sim::turmoil::scenario;
 use tribune_sim::world::{self, Outcome};
 
@@ -169,22 +170,31 @@ struct LevelArgument {
     /// Which world.
     #[arg(long, value_enum, default_value_t = Level::A)]
     level: Level,
-    /// Which story of level B: `crash`, about one server, or one of those about several.
+    /// Which story of level B: `crash`, about one server, `datacenter`, about client agents, or one of
+    /// those about several servers.
     #[arg(long, default_value = "crash", value_parser = stories())]
     scenario: String,
 }
 
 fn stories() -> clap::builder::PossibleValuesParser {
-    std::iter::once("crash").chain(SCENARIOS.iter().map(|it| it.name)).collect::<Vec<_>>().into()
+    ["crash", DATACENTER]
+        .into_iter()
+        .chain(SCENARIOS.iter().map(|it| it.name))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Run a seed of the story of this name.
 fn tell_story(name: &str, seed: u64) -> scenario::Outcome {
     match Scenario::find(name) {
         Some(scenario) => scenario.run(seed),
+        None if name == DATACENTER => datacenter::run(seed),
         None => scenario::crash_restart(seed),
     }
 }
+
+/// The story about servers and client agents.
+const DATACENTER: &str = "datacenter";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Level {

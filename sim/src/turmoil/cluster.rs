@@ -152,6 +152,7 @@ impl Scenario {
             snapshot_entries_max: 5 + rng.below(60),
             trailing_entries_max: rng.below(30),
             servers: (0..self.servers).map(super::fault::name).collect(),
+            client: false,
             name,
         }
     }

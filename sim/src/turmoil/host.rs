@@ -6,15 +6,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tribune_api::plan::Context;
-use tribune_api::prepared::{Asker, Rows};
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant, WallTime};
-use tribune_core::{Config, Node, Restored, View};
+use tribune_core::{Area, Call, Client, Config, Node, Restored};
 use tribune_io::clock::Clock;
-use tribune_io::driver::{Driver, Parts, Resolve, Resolved};
+use tribune_io::dns;
+use tribune_io::driver::{Driver, Parts};
 use tribune_io::gossip::Guard;
-use tribune_io::http::{self, Api};
+use tribune_io::handle::NodeHandle;
+use tribune_io::http::{self, Api, Patience};
 use tribune_io::net::Net as _;
 use tribune_io::raft_log;
 use tribune_io::rpc::{Limits, Preamble, Rpc};
@@ -23,6 +24,7 @@ use tribune_state::Store;
 use super::checks::SimChecks;
 use super::disk::{Disk, Found};
 use super::net::TurmoilNet;
+use super::zone::{DNS_PORT, Resolver, Zone};
 
 /// Where simulated agents answer HTTP.
 pub const HTTP_PORT: u16 = 8_500;
@@ -32,24 +34,6 @@ pub const RPC_PORT: u16 = 8_300;
 
 /// Where they gossip.
 const GOSSIP_PORT: u16 = 8_301;
-
-/// Nobody asks.
-#[derive(Debug)]
-struct NoDns;
-
-impl Resolve for NoDns {
-    fn resolve(
-        &self,
-        _: &View,
-        _: Instant,
-        _: &[u8],
-        _: bool,
-        _: &Asker,
-        _: Option<&Rows>,
-    ) -> Resolved {
-        Resolved::default()
-    }
-}
 
 /// What outlives a crash of a simulated agent, and what decides about it.
 #[derive(Clone, Debug)]
@@ -70,6 +54,8 @@ pub struct Host {
     pub trailing_entries_max: u64,
     /// The names of all servers, this one's among them.
     pub servers: Vec<String>,
+    /// Whether it is a client agent.
+    pub client: bool,
 }
 
 impl Host {
@@ -104,16 +90,27 @@ impl Host {
             seed,
             edge: Handle::current(),
             context: Arc::clone(&context),
-            resolve: Arc::new(NoDns),
+            resolve: Arc::new(Resolver::new(seed)),
         };
-        let node = Node::new(config, restored, seed, Instant::START);
-        let (driver, handle) = Driver::new(node.into(), Clock::start(), parts);
+        let (hold_max, write_max) = (config.hold_max, config.write_max);
+        let agent = if self.client {
+            Client::new(config, restored, seed, Instant::START).into()
+        } else {
+            Node::new(config, restored, seed, Instant::START).into()
+        };
+        let (driver, handle) = Driver::new(agent, Clock::start(), parts);
+        let zone = Arc::new(Zone { node: handle.clone(), forwards: self.client });
+        let packets = self.net.bind(everywhere(DNS_PORT)).await?;
+        tokio::spawn(dns::serve_udp(packets, zone, seed));
+        if self.client {
+            tokio::spawn(join(handle.clone(), self.servers.clone()));
+        }
         let api = Arc::new(Api {
             node: handle,
             context,
             headers: Vec::new(),
             connections_per_client_max: 0,
-            forwards: None,
+            forwards: self.client.then_some(Patience { hold_max, write_max }),
             join_port: GOSSIP_PORT,
             join_port_wan: 8_302,
             date: false,
@@ -130,9 +127,16 @@ impl Host {
         sim.crash(self.name.as_str());
     }
 
+    /// The servers that this one looks for.
+    fn others(&self) -> impl Iterator<Item = &String> {
+        self.servers.iter().filter(|_| 1 < self.servers.len() && !self.client)
+    }
+
     fn config(&self) -> Config {
         let number = self.servers.iter().position(|it| *it == self.name);
-        let id = NodeId(Uuid::from_entropy(number.map_or(0, |it| it as u128) + 1));
+        let digits = self.name.trim_start_matches(|it: char| !it.is_ascii_digit());
+        let other = || digits.parse::<u128>().unwrap_or_default() + 100;
+        let id = NodeId(Uuid::from_entropy(number.map_or_else(other, |it| it as u128 + 1)));
         let raft = tribune_raft::Config {
             snapshot_entries_max: self.snapshot_entries_max,
             trailing_entries_max: self.trailing_entries_max,
@@ -157,10 +161,13 @@ impl Host {
             build_date: String::new(),
             shown: std::collections::BTreeMap::new(),
             context: Arc::new(Context::new("dc1", &self.name)),
-            bootstrap_expect: self.servers.len() as u64,
-            join: self.servers.iter().filter(|_| 1 < self.servers.len()).map(address).collect(),
+            bootstrap_expect: if self.client { 0 } else { self.servers.len() as u64 },
+            join: self.others().map(address).collect(),
             autopilot: tribune_state::Autopilot::default(),
-            gossip: tribune_gossip::Config::lan("dc1"),
+            gossip: tribune_gossip::Config {
+                reconnect_interval: Duration::from_secs(5),
+                ..tribune_gossip::Config::lan("dc1")
+            },
             raft,
             agent: tribune_agent::Config::new(&self.name, id, &self.name),
             hold_max: Duration::from_secs(7),
@@ -173,6 +180,22 @@ impl Host {
         }
     }
 }
+
+/// A client agent looks for servers until there are some.
+async fn join(node: NodeHandle, servers: Vec<String>) {
+    let addr = |it: &String| SocketAddr::new(turmoil::lookup(it.as_str()), GOSSIP_PORT);
+    loop {
+        let addrs = servers.iter().map(addr).collect();
+        let joined = node.call(Call::Join { area: Area::Lan, addrs }).await;
+        if joined.is_ok_and(|it| it.status == 200) {
+            return;
+        }
+        tokio::time::sleep(JOIN_RETRY).await;
+    }
+}
+
+/// How soon a client agent tries again that has found nobody.
+const JOIN_RETRY: Duration = Duration::from_secs(1);
 
 fn everywhere(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)

@@ -2,11 +2,13 @@
 //! simulated disk, watched by oracles from outside. Real HTTP clients run inside the simulation.
 //!
 //! [`scenario`] tells a story about an agent, [`cluster`] several about servers that [`fault`]s
-//! happen to; [`host`] is the agent, [`disk`] what it stands on, [`oracle`] what must hold.
+//! happen to, and [`datacenter`] one about client agents; [`host`] is the agent, [`disk`] what it
+//! stands on, [`oracle`] what must hold, and [`zone`] what it says over DNS.
 
 pub mod checks;
 pub mod client;
 pub mod cluster;
+pub mod datacenter;
 pub mod disk;
 pub mod fault;
 pub mod host;
@@ -15,3 +17,4 @@ pub mod oracle;
 pub mod scenario;
 pub mod trace;
 pub mod writer;
+pub mod zone;

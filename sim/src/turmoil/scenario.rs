@@ -70,6 +70,7 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         snapshot_entries_max: 5 + rng.below(60),
         trailing_entries_max: 0,
         servers: vec!["n1".into()],
+        client: false,
     };
     let running = host.clone();
     sim.host("n1", move || running.clone().run());

@@ -52,9 +52,7 @@ impl Model {
             | Command::Deregister(_)
             | Command::ReapTombstones { .. }
             | Command::Ignored => None,
-            #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
-            // What else there may be is not about keys.
-            _ => None,
+            Command::SetAutopilot(_) | Command::PreparedQuery(_) => None,
         }
     }
 

@@ -75,8 +75,9 @@ impl Resolve for Resolver {
         let transport = if stream { Transport::Tcp } else { Transport::Udp };
         let mut response = Vec::new();
         let moment = Arc::new(Shown(fresh(view, now), Arc::clone(&view.places)));
-        Responder::new(moment, seed).respond(packet, transport, asker, found, &mut response);
-        // There are no other datacenters.
+        let mut responder = Responder::new(moment, seed);
+        responder.respond(packet, transport, asker, found, &mut response);
+        // There is no other datacenter.
         Resolved { response, elsewhere: None }
     }
 }

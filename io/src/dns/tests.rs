@@ -87,6 +87,7 @@ fn ask_bytes(responder: &mut Responder<Fixed>, message: &Message, transport: Tra
         &message.to_vec().unwrap(),
         transport,
         &Asker::default(),
+        None,
         &mut response
     ));
     response

@@ -115,7 +115,7 @@ fn is_own(command: &Command, name: &str, id: NodeId, own: bool) -> bool {
         Command::Kv(_) | Command::ReapTombstones { .. } | Command::Ignored => false,
         #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
         // What else there may be is no agent's business.
-        _ => false,
+        Command::SetAutopilot(_) | Command::PreparedQuery(_) => false,
     }
 }
 

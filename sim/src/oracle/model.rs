@@ -54,7 +54,7 @@ impl Model {
             | Command::Ignored => None,
             #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
             // What else there may be is not about keys.
-            _ => None,
+            Command::SetAutopilot(_) | Command::PreparedQuery(_) => None,
         }
     }
 

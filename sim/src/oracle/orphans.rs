@@ -60,7 +60,7 @@ fn left(state: &Snapshot, command: &Command) -> Option<(String, String)> {
         | Command::Ignored => None,
         #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
         // What else there may be removes nothing.
-        _ => None,
+        Command::SetAutopilot(_) | Command::PreparedQuery(_) => None,
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Known {
     pub(crate) address: Arc<str>,
     /// When it was last heard.
     pub(crate) heard: Instant,
+    /// When to look again whether it is in the pool.
+    meet_at: Instant,
 }
 
 impl Known {
@@ -220,12 +222,17 @@ impl Node {
         }
         // Whoever was there before is gone.
         self.roster.servers.retain(|id, it| *id == from || it.address != address);
-        let known = Known { hello, address, heard: self.now };
-        let gossips_at = on_port(&known.hello.server.address, known.hello.lan_port);
+        // Not only the first time: that it was met then may have been lost, and two who have each
+        // met somebody else do not look for each other.
+        let before = self.roster.servers.get(&from).map_or(Instant::START, |it| it.meet_at);
+        let meets = before <= now;
+        let meet_at = if meets { now + MEET_INTERVAL } else { before };
+        let gossips_at = on_port(&hello.server.address, hello.lan_port).filter(|_| meets);
+        if let Some(addr) = gossips_at {
+            self.gossip.meet(now, addr, from);
+        }
+        let known = Known { hello, address, heard: now, meet_at };
         if self.roster.servers.insert(from, known).is_none() {
-            if let Some(addr) = gossips_at {
-                self.gossip.meet(self.now, addr, from);
-            }
             // Somebody new hears at once of all the others, and they of it.
             self.roster.next = self.now.min(self.roster.next);
         }
@@ -254,6 +261,9 @@ pub(crate) fn host_port(host: &str, port: u16) -> String {
 
 /// The versions of [`Wire`] that this release speaks.
 pub(crate) const PROTOCOL: (u64, u64) = (1, 1);
+
+/// How often a server that is heard of, and is not in the pool, is asked to be.
+const MEET_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often everybody known is greeted.
 const HELLO_INTERVAL: Duration = Duration::from_secs(1);

@@ -283,6 +283,13 @@ impl World {
         }
         let (shown, clock) = (node.shown(), self.servers[n].clock);
         let it = After { server: n, node, shown, clock: &clock, local };
+        // What a leader writes down of members follows from its news of them.
+        for output in &outputs {
+            if let Output::Event(tribune_core::Event::Member { area: Area::Lan, name, .. }) = output
+            {
+                self.oracle.detection.on_member(n, name, self.now);
+            }
+        }
         // The log comes first.
         for output in &mut outputs {
             if let Output::Persist(batch) = output {
@@ -335,10 +342,6 @@ impl World {
             self.send(n, node, &to, message, shown, local);
         } else if let Output::Packet { area: Area::Lan, to, bytes } = output {
             self.send_packet(n, &to.ip().to_string(), &bytes);
-        } else if let Output::Event(tribune_core::Event::Member { area: Area::Lan, name, .. }) =
-            &output
-        {
-            self.oracle.detection.on_member(n, name, self.now);
         } else if let Output::ForgetLog { through } = output {
             self.oracle.on_forget(n, through, &self.disks[n]);
             self.disks[n].forget(through);

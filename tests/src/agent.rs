@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::ports::Ports;
 
 /// An agent that runs. Killed, and its directory removed, when dropped.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Agent {
     place: Place,
     dir: PathBuf,
     arguments: Vec<String>,
+    /// Held until nobody listens there any more.
+    _ports: Ports,
     /// Where it answers HTTP.
     pub http: SocketAddr,
     /// Where it answers DNS.
@@ -85,7 +89,8 @@ impl Agent {
 
     /// The same, of an agent that runs somewhere else.
     pub fn prepare_at(place: Place, node: &str, arguments: &[&str]) -> Self {
-        let [http, dns, server, lan, wan] = free_ports();
+        let ports = Ports::claim();
+        let [http, dns, server, lan, wan] = ports.list();
         let dir = scratch();
         let mut all = vec!["agent".to_owned(), format!("-node={node}")];
         all.extend(arguments.iter().map(|it| (*it).to_owned()));
@@ -106,6 +111,7 @@ impl Agent {
             child: None,
             dir,
             arguments: all,
+            _ports: ports,
             http: at(http),
             dns: at(dns),
             server: at(server),
@@ -140,17 +146,29 @@ impl Agent {
     pub fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if let Some(child) = &mut self.child
-                && let Ok(Some(status)) = child.try_wait()
-            {
-                panic!("the agent stopped with {status}:\n{}", self.log());
-            }
-            if self.try_call("PUT", "/v1/kv/__ready", b"").is_ok_and(|it| it.status == 200) {
+            if self.is_ready() {
                 return;
             }
             thread::sleep(POLL);
         }
         panic!("the agent is not ready:\n{}", self.log());
+    }
+
+    /// Whether it answers, and somebody leads.
+    ///
+    /// # Panics
+    ///
+    /// If the process has ended.
+    pub fn is_ready(&mut self) -> bool {
+        self.assert_runs();
+        self.try_call("PUT", "/v1/kv/__ready", b"").is_ok_and(|it| it.status == 200)
+    }
+
+    /// Say so at once, with its log, if the process was started and has ended by itself.
+    pub fn assert_runs(&mut self) {
+        if let Some(status) = self.ended() {
+            panic!("the agent stopped with {status}:\n{}", self.log());
+        }
     }
 
     /// Whether it was started, and not killed since.
@@ -384,12 +402,6 @@ pub fn scratch() -> PathBuf {
     dir
 }
 
-/// Ports nobody listens on. They are held together while they are chosen, so they differ.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
-    held.map(|it| it.local_addr().expect("it is bound").port())
-}
-
 fn parse(answer: &[u8]) -> Option<Response> {
     let end = answer.windows(4).position(|it| it == b"\r\n\r\n")?;
     let head = str::from_utf8(&answer[..end]).ok()?;
@@ -403,7 +415,7 @@ fn parse(answer: &[u8]) -> Option<Response> {
 }
 
 /// How long anything may take before a test gives up: generous, machines are slow and shared.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often to look whether something has happened.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);

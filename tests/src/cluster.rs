@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Instant;
 
-use crate::agent::{Agent, Place, eventually};
+use crate::agent::{Agent, PATIENCE, POLL, Place, eventually};
 
 /// Servers of one datacenter. They are called `n1`, `n2`, ...
 #[derive(Debug)]
@@ -52,9 +54,16 @@ impl Cluster {
 
     /// Wait until every server that runs takes writes.
     pub fn wait_until_ready(&mut self) {
-        for server in self.servers.iter_mut().filter(|it| it.is_running()) {
-            server.wait_until_ready();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.servers.iter_mut().for_each(Agent::assert_runs);
+            if self.servers.iter_mut().filter(|it| it.is_running()).all(Agent::is_ready) {
+                return;
+            }
+            thread::sleep(POLL);
         }
+        let logs: String = self.servers.iter().map(Agent::log).collect();
+        panic!("the servers are not ready:\n{logs}");
     }
 
     /// The server that leads, as the others say; waits until they agree on one that runs.

@@ -8,4 +8,5 @@ pub mod client;
 pub mod cluster;
 pub mod dns;
 pub mod network;
+pub mod ports;
 pub mod web;

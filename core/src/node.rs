@@ -165,25 +165,19 @@ impl Node {
             Input::Unchanged { ids, index } => self.unchanged(ids, index),
             Input::Served { ids, response } => self.served(ids, response),
             Input::Message { from, message } => self.hear(from, message),
-            Input::Packet { area: Area::Lan, from, packet } => {
+            Input::Packet { area, from, packet } => {
                 if bug!(G12)
-                    && let Some(wan) = &mut self.wan
+                    && let Some(wan) = self.wan.as_mut().filter(|_| area == Area::Lan)
                 {
                     wan.heard(now, from, packet.clone());
                 }
-                self.gossip.heard(now, from, packet);
-            }
-            Input::Packet { area: Area::Wan, from, packet } => {
-                if let Some(wan) = &mut self.wan {
-                    wan.heard(now, from, packet);
+                if let Some(pool) = self.pool(area) {
+                    pool.heard(now, from, packet);
                 }
             }
-            Input::KeysDone { area: Area::Lan, order, outcome } => {
-                self.gossip.keys_done(now, order, outcome);
-            }
-            Input::KeysDone { area: Area::Wan, order, outcome } => {
-                if let Some(wan) = &mut self.wan {
-                    wan.keys_done(now, order, outcome);
+            Input::KeysDone { area, order, outcome } => {
+                if let Some(pool) = self.pool(area) {
+                    pool.keys_done(now, order, outcome);
                 }
             }
             Input::Undelivered(inquiry) => self.undelivered(inquiry),
@@ -388,27 +382,21 @@ impl Node {
             Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
             // Those are answers to what a client agent asks.
             Wire::Rows { .. } => {}
-            Wire::Exchange { area: Area::Wan, serial, from, request } => {
-                let wan = self.wan.as_mut();
-                let answer = wan.and_then(|it| it.on_exchange(self.now, serial, &from, request));
-                self.outputs.extend(answer);
-            }
-            Wire::Exchanged { area: Area::Wan, serial, answer } => {
-                if let Some(wan) = &mut self.wan {
-                    wan.on_exchanged(self.now, serial, answer);
-                }
-            }
             Wire::Forward { serial, from: address, datacenter, patience, request } => {
                 self.on_forward(from, (serial, address), &datacenter, patience, request);
             }
             Wire::Forwarded { serial, response } => self.on_forwarded(from, serial, response),
             Wire::Retract { serial } => self.on_forget(from, serial),
-            Wire::Exchange { area: Area::Lan, serial, from, request } => {
-                let answer = self.gossip.on_exchange(self.now, serial, &from, request);
+            Wire::Exchange { area, serial, from, request } => {
+                let (now, pool) = (self.now, self.pool(area));
+                let answer = pool.and_then(|it| it.on_exchange(now, serial, &from, request));
                 self.outputs.extend(answer);
             }
-            Wire::Exchanged { area: Area::Lan, serial, answer } => {
-                self.gossip.on_exchanged(self.now, serial, answer);
+            Wire::Exchanged { area, serial, answer } => {
+                let now = self.now;
+                if let Some(pool) = self.pool(area) {
+                    pool.on_exchanged(now, serial, answer);
+                }
             }
         }
     }
@@ -447,10 +435,10 @@ impl Node {
     /// A question has not left this server: nobody is there. Others may answer it.
     fn undelivered(&mut self, inquiry: Inquiry) {
         match inquiry {
-            Inquiry::Exchange(Area::Lan, serial) => self.gossip.undelivered(self.now, serial),
-            Inquiry::Exchange(Area::Wan, serial) => {
-                if let Some(wan) = &mut self.wan {
-                    wan.undelivered(self.now, serial);
+            Inquiry::Exchange(area, serial) => {
+                let now = self.now;
+                if let Some(pool) = self.pool(area) {
+                    pool.undelivered(now, serial);
                 }
             }
             Inquiry::Forward(serial) => self.not_forwarded(serial),
@@ -511,6 +499,7 @@ impl Node {
         }
     }
 
+    /// This server's part in a pool, if it has one.
     fn pool(&mut self, area: Area) -> Option<&mut Gossip> {
         match area {
             Area::Lan => Some(&mut self.gossip),

@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::error;
 use tribune_agent::{CheckOutcome, CheckSpec};
+use tribune_api::dns::Elsewhere;
 use tribune_api::http::Response;
 use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::Context;
-use tribune_api::prepared::{Asker, Execution, Rows};
+use tribune_api::prepared::{Asker, Rows};
 use tribune_base::id::LogId;
 use tribune_base::time::{Duration, Instant};
 use tribune_core::{Agent, Area, Input, Output, RequestId, Serve, Shown, View, Wire};
@@ -31,7 +32,7 @@ use tribune_state::{Snapshot, Store};
 use snapshots::{Chore, Snapshots};
 
 use crate::clock::Clock;
-use crate::dns;
+use crate::dns::{self, Responder};
 use crate::gossip::{Guard, Kind, Packet, Packets};
 use crate::handle::{Client, NodeHandle, ToNode};
 use crate::log;
@@ -159,28 +160,10 @@ pub struct Parts<W, S, C, N: Net> {
     pub resolve: Arc<dyn Resolve>,
 }
 
-/// What became of a DNS request.
-#[derive(Debug, Default)]
-pub struct Resolved {
-    /// The answer; empty, if nothing is to be said.
-    pub response: Vec<u8>,
-    /// What other datacenters are to be asked, for a better one.
-    pub elsewhere: Option<Box<Execution>>,
-}
-
-/// Answers DNS requests.
+/// What DNS requests that client agents pass on are answered from.
 pub trait Resolve: Send + Sync {
-    /// The answer to `packet`, which may have come in a stream, or nothing, from what `view` shows
-    /// at `now`. `found` is what other datacenters have, if they were asked.
-    fn resolve(
-        &self,
-        view: &View,
-        now: Instant,
-        packet: &[u8],
-        stream: bool,
-        asker: &Asker,
-        found: Option<&Rows>,
-    ) -> Resolved;
+    /// What `view` shows at `now` to `asker`, and what the order of the rows follows from.
+    fn resolve(&self, view: &View, now: Instant, asker: &Asker) -> (dns::Moment, u64);
 }
 
 /// Why a node stopped.
@@ -376,10 +359,7 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
 
     /// Carry out an order about the keys, which may have to wait for the disk.
     fn change_keys(&self, area: Area, order: u64, what: KeyOrder) {
-        let guard = match area {
-            Area::Lan => self.guard.clone(),
-            Area::Wan => self.wan.as_ref().map(|it| it.1.clone()).unwrap_or_default(),
-        };
+        let guard = self.guard(area).cloned().unwrap_or_default();
         let (on_disk, messages) = (guard.is_on_disk(), self.messages());
         let done = move || {
             let outcome = guard.carry_out(&what);
@@ -550,15 +530,24 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
         let view = self.handle.shared().view.load_full();
         let (resolve, messages) = (Arc::clone(&self.resolve), self.messages());
         let (now, handle) = (self.clock.now(), self.handle.clone());
+        let transport = if stream { dns::Transport::Tcp } else { dns::Transport::Udp };
         self.edge.spawn(async move {
+            let answer = |found: Option<&Rows>| {
+                let (moment, seed) = resolve.resolve(&view, now, &asker);
+                let (mut responder, mut body) =
+                    (Responder::new(Arc::new(moment), seed), Vec::new());
+                responder.respond(&packet, transport, &asker, found, &mut body);
+                (body, responder.elsewhere())
+            };
             let mut response = Response::empty(200);
-            let mut resolved = resolve.resolve(&view, now, &packet, stream, &asker, None);
-            if let Some(execution) = resolved.elsewhere.take()
+            let (mut body, elsewhere) = answer(None);
+            // What is about another datacenter has been sent there before it came here.
+            if let Some(Elsewhere::Query(execution)) = elsewhere
                 && let Some(found) = dns::find(&handle, execution).await
             {
-                resolved = resolve.resolve(&view, now, &packet, stream, &asker, Some(&found));
+                (body, _) = answer(Some(&found));
             }
-            response.body = resolved.response.into();
+            response.body = body.into();
             let served = Input::Served { ids: vec![id], response: Some(response) };
             let _ = messages.send(ToNode::Report(served));
         });

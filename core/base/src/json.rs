@@ -34,13 +34,11 @@ pub fn base64_decode(text: &str) -> Result<Vec<u8>, IllegalBase64> {
     // A text that ends too early is wrong from its last group of four on.
     let last_group = text.len() / 4 * 4;
     STANDARD.decode(text).map_err(|error| match error {
-        base64::DecodeError::InvalidByte(at, _) => IllegalBase64(at),
-        base64::DecodeError::InvalidLastSymbol { offset: at, .. } if at < text.len() => {
-            IllegalBase64(at)
+        base64::DecodeError::InvalidByte(at, _)
+        | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => IllegalBase64(at),
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+            IllegalBase64(last_group)
         }
-        base64::DecodeError::InvalidLastSymbol { .. }
-        | base64::DecodeError::InvalidLength(_)
-        | base64::DecodeError::InvalidPadding => IllegalBase64(last_group),
     })
 }
 

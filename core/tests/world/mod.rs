@@ -183,11 +183,7 @@ impl World {
         target: &str,
         body: &str,
     ) -> (String, RequestId) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (path, query) = (path.to_owned(), query.to_owned());
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let asker = Default::default();
-        let request = OwnedRequest { method, path, query, token: None, body, asker };
+        let request = request(method, target, body);
         let plan = plan::plan(&request.as_request(), &self.config(name).context);
         let Plan::Remote(there) = plan else { panic!("{target} is not about another datacenter") };
         self.call(name, Call::Across { request, there })
@@ -195,22 +191,12 @@ impl World {
 
     /// Have a request arrive that another datacenter's server has sent, in its name.
     pub fn hear_forward(&mut self, at: &str, from: &str, datacenter: &str, target: &str) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (path, query) = (path.to_owned(), query.to_owned());
-        let method = Method::Get;
         let message = Wire::Forward {
             serial: 1,
             from: self.address(from),
             datacenter: datacenter.to_owned(),
             patience: Duration::from_secs(10),
-            request: OwnedRequest {
-                method,
-                path,
-                query,
-                token: None,
-                body: Bytes::new(),
-                asker: Default::default(),
-            },
+            request: request(Method::Get, target, ""),
         };
         let from = self.id(from);
         self.input(at, Input::Message { from, message });
@@ -251,12 +237,8 @@ impl World {
         target: &str,
         body: &str,
     ) -> (String, RequestId) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (path, query) = (path.to_owned(), query.to_owned());
-        let body = Bytes::copy_from_slice(body.as_bytes());
         let changes = method != Method::Get;
-        let asker = Default::default();
-        let request = OwnedRequest { method, path, query, token: None, body, asker };
+        let request = request(method, target, body);
         self.call(name, Call::Forward { request, changes, patience: Duration::from_secs(10) })
     }
 
@@ -383,10 +365,7 @@ impl World {
 
     /// What an operator asks of a server, as it came over HTTP.
     pub fn operate(&mut self, name: &str, method: Method, target: &str) -> (String, RequestId) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (path, query) = (path.to_owned(), query.to_owned());
-        let (body, asker) = (Bytes::new(), Default::default());
-        let request = OwnedRequest { method, path, query, token: None, body, asker };
+        let request = request(method, target, "");
         let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
         let Plan::Operator(call) = plan else { panic!("{target} is not about the servers") };
         self.call(name, Call::Operator { call, request })
@@ -394,12 +373,8 @@ impl World {
 
     /// What a client asks an agent about events, as it came over HTTP.
     pub fn events(&mut self, name: &str, target: &str, body: &str) -> (String, RequestId) {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (path, query) = (format!("/v1/event/{path}"), query.to_owned());
         let method = if target.starts_with("fire/") { Method::Put } else { Method::Get };
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let asker = Default::default();
-        let request = OwnedRequest { method, path, query, token: None, body, asker };
+        let request = request(method, &format!("/v1/event/{target}"), body);
         let plan = plan::plan(&request.as_request(), &Context::new("dc1", name));
         let Plan::Pool(call) = plan else { panic!("{target} is not about events") };
         let call = match call {
@@ -725,6 +700,19 @@ fn node_id(server: &Server) -> NodeId {
 
 fn host(server: &Server) -> String {
     format!("10.0.{}.{}", server.datacenter - 1, server.number)
+}
+
+/// A request as it came over HTTP; `target` may have parameters.
+fn request(method: Method, target: &str, body: &str) -> OwnedRequest {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    OwnedRequest {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        token: None,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        asker: Default::default(),
+    }
 }
 
 fn concat(chunks: impl IntoIterator<Item = Bytes>) -> Bytes {

@@ -31,12 +31,12 @@ use tribune_api::coordinate::Places;
 use tribune_api::dns::{Config, Elsewhere, Rcode};
 use tribune_api::error::Error;
 use tribune_api::http::{OwnedRequest, Response};
-use tribune_api::plan::{Query, Read, Remote};
+use tribune_api::plan::{Consistency, Query, Read, Remote};
 use tribune_api::prepared::{Asker, Execution, Rows};
 use tribune_base::id::Index;
 use tribune_base::rng::Rng;
-use tribune_base::time::Duration;
-use tribune_core::Call;
+use tribune_base::time::{Duration, Instant};
+use tribune_core::{Call, View};
 use tribune_state::Snapshot;
 
 pub use self::wire::{Responder, Transport};
@@ -67,6 +67,54 @@ pub trait Source: Send + Sync + 'static {
     fn asks_across(&self) -> Option<&NodeHandle> {
         None
     }
+}
+
+/// The catalog at one moment.
+#[derive(Debug)]
+pub struct Moment {
+    snapshot: Option<Snapshot>,
+    places: Arc<Places>,
+    config: Arc<Config>,
+    now_unix: u64,
+}
+
+impl Moment {
+    /// What `view` shows at `now`, which is `now_unix` in seconds since 1970; nothing, if it is not
+    /// fresh and may not be stale.
+    pub fn new(
+        view: &View,
+        (now, now_unix): (Instant, u64),
+        allow_stale: bool,
+        config: Arc<Config>,
+    ) -> Self {
+        let (snapshot, places) = (fresh(view, now, allow_stale), Arc::clone(&view.places));
+        Self { snapshot, places, config, now_unix }
+    }
+}
+
+impl Source for Moment {
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    fn now_unix(&self) -> u64 {
+        self.now_unix
+    }
+}
+
+/// What DNS may be answered from that `view` shows at `now`.
+pub fn fresh(view: &View, now: Instant, allow_stale: bool) -> Option<Snapshot> {
+    let fresh = view.satisfies(now, Consistency::Default, None)
+        || allow_stale && view.satisfies(now, Consistency::Stale, None);
+    fresh.then(|| view.snapshot.clone())
 }
 
 /// What another agent answers to `packet`, which came from `from`. Empty, if nothing is to be said.

@@ -107,23 +107,19 @@ impl Guard {
         let keys = self.0.as_ref().ok_or_else(none)?;
         let file = keys.file.lock().map_err(|error| error.to_string())?;
         let mut keyring = (*keys.keyring.load_full()).clone();
-        let say = |error: &dyn fmt::Display| error.to_string();
-        match order {
-            KeyOrder::List => {
-                return Ok(keyring.keys().iter().map(Key::to_base64).collect());
+        let parse = |key: &str| Key::parse(key).map_err(|it| it.to_string());
+        let changed = match order {
+            KeyOrder::List => return Ok(keyring.keys().iter().map(Key::to_base64).collect()),
+            KeyOrder::Install(key) => {
+                keyring.install(parse(key)?);
+                Ok(())
             }
-            KeyOrder::Install(key) => keyring.install(Key::parse(key).map_err(|it| say(&it))?),
-            KeyOrder::Use(key) => {
-                let key = Key::parse(key).map_err(|it| say(&it))?;
-                keyring.make_primary(&key).map_err(|it| say(&it))?;
-            }
-            KeyOrder::Remove(key) => {
-                let key = Key::parse(key).map_err(|it| say(&it))?;
-                keyring.remove(&key).map_err(|it| say(&it))?;
-            }
-        }
+            KeyOrder::Use(key) => keyring.make_primary(&parse(key)?),
+            KeyOrder::Remove(key) => keyring.remove(&parse(key)?),
+        };
+        changed.map_err(|it| it.to_string())?;
         if let Some(path) = &*file {
-            file::save(path, &keyring).map_err(|it| say(&it))?;
+            file::save(path, &keyring).map_err(|it| it.to_string())?;
         }
         info!(target: "gossip", ?order, keys = keyring.keys().len(), "The keyring has changed");
         keys.keyring.store(Arc::new(keyring));

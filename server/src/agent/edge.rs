@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 use tracing::info;
 use tribune_api::coordinate::Places;
 use tribune_api::dns;
-use tribune_api::plan::{Consistency, Context};
-use tribune_api::prepared::{Asker, Rows};
+use tribune_api::plan::Context;
+use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 use tribune_base::time::Instant;
 use tribune_core::View;
-use tribune_io::dns::{self as dns_server, Responder, Server as DnsServer, Source, Transport};
-use tribune_io::driver::{Resolve, Resolved};
+use tribune_io::dns::{self as dns_server, Moment, Server as DnsServer, Source};
+use tribune_io::driver::Resolve;
 use tribune_io::handle::NodeHandle;
 use tribune_io::http::{self, Api};
 use tribune_io::net::{Net as _, TokioNet};
@@ -167,9 +167,7 @@ struct Catalog {
 
 impl Source for Catalog {
     fn snapshot(&self) -> Option<Snapshot> {
-        let view = self.node.view();
-        let now = self.node.now();
-        fresh(&view, now, self.allow_stale).then(|| view.snapshot.clone())
+        dns_server::fresh(&self.node.view(), self.node.now(), self.allow_stale)
     }
 
     fn places(&self) -> Arc<Places> {
@@ -181,7 +179,7 @@ impl Source for Catalog {
     }
 
     fn now_unix(&self) -> u64 {
-        clock::wall().0 / 1_000
+        now_unix()
     }
 
     fn forwards_to(&self) -> Option<&NodeHandle> {
@@ -203,14 +201,6 @@ pub(super) struct Resolver {
     rng: Mutex<Rng>,
 }
 
-/// The catalog at one moment.
-#[derive(Debug)]
-struct Moment {
-    snapshot: Option<Snapshot>,
-    places: Arc<Places>,
-    config: Arc<dns::Config>,
-}
-
 impl Resolver {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
         let rng = Mutex::new(Rng::stream(seed, "resolver"));
@@ -222,57 +212,18 @@ impl Resolver {
 }
 
 impl Resolve for Resolver {
-    fn resolve(
-        &self,
-        view: &View,
-        now: Instant,
-        packet: &[u8],
-        stream: bool,
-        asker: &Asker,
-        found: Option<&Rows>,
-    ) -> Resolved {
-        let moment = Moment {
-            snapshot: fresh(view, now, self.allow_stale).then(|| view.snapshot.clone()),
-            places: Arc::clone(&view.places),
-            config: Arc::clone(if asker.afar { &self.afar } else { &self.config }),
-        };
-        let seed = self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw();
-        let transport = if stream { Transport::Tcp } else { Transport::Udp };
-        let mut response = Vec::new();
-        let mut responder = Responder::new(Arc::new(moment), seed);
-        responder.respond(packet, transport, asker, found, &mut response);
-        // What is about another datacenter has been sent there before it came here.
-        let elsewhere = match responder.elsewhere() {
-            Some(dns::Elsewhere::Query(execution)) => Some(execution),
-            Some(dns::Elsewhere::Datacenter(_)) | None => None,
-        };
-        Resolved { response, elsewhere }
-    }
-}
-
-impl Source for Moment {
-    fn snapshot(&self) -> Option<Snapshot> {
-        self.snapshot.clone()
-    }
-
-    fn places(&self) -> Arc<Places> {
-        Arc::clone(&self.places)
-    }
-
-    fn config(&self) -> Arc<dns::Config> {
-        Arc::clone(&self.config)
-    }
-
-    fn now_unix(&self) -> u64 {
-        clock::wall().0 / 1_000
+    fn resolve(&self, view: &View, now: Instant, asker: &Asker) -> (Moment, u64) {
+        let config = if asker.afar { &self.afar } else { &self.config };
+        let now = (now, now_unix());
+        let moment = Moment::new(view, now, self.allow_stale, Arc::clone(config));
+        (moment, self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw())
     }
 }
 
 /// Where others are where all datacenters meet, as far as this agent knows that has no place there.
 const WAN_PORT: u16 = 8_302;
 
-/// Whether DNS may answer from `view`.
-fn fresh(view: &View, now: Instant, allow_stale: bool) -> bool {
-    view.satisfies(now, Consistency::Default, None)
-        || allow_stale && view.satisfies(now, Consistency::Stale, None)
+/// Seconds since 1970.
+fn now_unix() -> u64 {
+    clock::wall().0 / 1_000
 }

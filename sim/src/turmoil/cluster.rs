@@ -14,7 +14,7 @@ use super::fault::{Fault, Kind, LATENCY_MAX, name};
 use super::host::Host;
 use super::net::TurmoilNet;
 use super::oracle::Oracle;
-use super::scenario::{Outcome, step_until};
+use super::scenario::{Outcome, network, step_until};
 use super::trace::Trace;
 use super::writer::Writer;
 
@@ -71,15 +71,8 @@ impl Scenario {
         let mut rng = Rng::stream(seed, "scenario");
         let (trace, oracle) = (Trace::default(), Rc::new(RefCell::new(Oracle::default())));
         let healed = Rc::new(Cell::new(false));
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(seed)
-            .epoch(std::time::UNIX_EPOCH)
-            .simulation_duration(Duration::from_secs(600))
-            .tick_duration(TICK)
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(LATENCY_MAX)
-            .tcp_capacity(65_536)
-            .build();
+        let mut sim =
+            network(seed, Duration::from_secs(600), LATENCY_MAX).tick_duration(TICK).build();
         let mut hosts = Vec::new();
         for server in 0..self.servers {
             let host = self.host(server, seed, &mut rng);

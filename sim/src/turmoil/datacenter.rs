@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::fault::{LATENCY_MAX, name};
 use super::host::{Host, RPC_PORT};
 use super::net::TurmoilNet;
-use super::scenario::{Outcome, step_until};
+use super::scenario::{Outcome, network, step_until};
 use super::trace::Trace;
 use super::zone;
 
@@ -59,15 +59,7 @@ struct Truth {
 pub fn run(seed: u64) -> Outcome {
     let mut rng = Rng::stream(seed, "datacenter");
     let (trace, truth) = (Trace::default(), Rc::new(RefCell::new(Truth::default())));
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(seed)
-        .epoch(std::time::UNIX_EPOCH)
-        .simulation_duration(Duration::from_secs(900))
-        .tick_duration(TICK)
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(LATENCY_MAX)
-        .tcp_capacity(65_536)
-        .build();
+    let mut sim = network(seed, Duration::from_secs(900), LATENCY_MAX).tick_duration(TICK).build();
     let hosts: Vec<_> = (0..SERVERS + AGENTS).map(|it| host(it, seed)).collect();
     for host in &hosts {
         let running = host.clone();

@@ -53,14 +53,8 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
     let mut rng = Rng::stream(seed, "scenario");
     let trace = Trace::default();
     let oracle = Rc::new(RefCell::new(Oracle::default()));
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(seed)
-        .epoch(std::time::UNIX_EPOCH)
-        .simulation_duration(Duration::from_secs(600))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(1 + rng.below(40)))
-        .tcp_capacity(65_536)
-        .build();
+    let latency_max = Duration::from_millis(1 + rng.below(40));
+    let mut sim = network(seed, Duration::from_secs(600), latency_max).build();
     let host = Host {
         name: "n1".into(),
         seed,
@@ -101,6 +95,20 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
         installed: 0,
         elapsed: sim.elapsed(),
     }
+}
+
+/// A network that has nothing from outside: not the time, and no luck of its own. `longest` is what a
+/// story may take of simulated time.
+pub(super) fn network(seed: u64, longest: Duration, latency_max: Duration) -> turmoil::Builder {
+    let mut network = turmoil::Builder::new();
+    network
+        .rng_seed(seed)
+        .epoch(std::time::UNIX_EPOCH)
+        .simulation_duration(longest)
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(latency_max)
+        .tcp_capacity(65_536);
+    network
 }
 
 pub(super) fn step_until(sim: &mut turmoil::Sim<'_>, at: Duration) {

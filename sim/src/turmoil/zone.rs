@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tribune_api::coordinate::Places;
 use tribune_api::dns::Config;
-use tribune_api::plan::Consistency;
-use tribune_api::prepared::{Asker, Rows};
+use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
 use tribune_core::View;
-use tribune_io::dns::{Responder, Source, Transport};
-use tribune_io::driver::{Resolve, Resolved};
+use tribune_io::dns::{Moment, Source, fresh};
+use tribune_io::driver::Resolve;
 use tribune_io::handle::NodeHandle;
 use tribune_state::Snapshot;
 use turmoil::net::UdpSocket;
@@ -30,7 +29,7 @@ pub struct Zone {
 
 impl Source for Zone {
     fn snapshot(&self) -> Option<Snapshot> {
-        fresh(&self.node.view(), self.node.now())
+        fresh(&self.node.view(), self.node.now(), true)
     }
 
     fn places(&self) -> Arc<Places> {
@@ -38,7 +37,7 @@ impl Source for Zone {
     }
 
     fn config(&self) -> Arc<Config> {
-        Arc::new(Config::new("dc1"))
+        config()
     }
 
     fn now_unix(&self) -> u64 {
@@ -62,51 +61,14 @@ impl Resolver {
 }
 
 impl Resolve for Resolver {
-    fn resolve(
-        &self,
-        view: &View,
-        now: Instant,
-        packet: &[u8],
-        stream: bool,
-        asker: &Asker,
-        found: Option<&Rows>,
-    ) -> Resolved {
-        let seed = self.0.lock().unwrap_or_else(PoisonError::into_inner).draw();
-        let transport = if stream { Transport::Tcp } else { Transport::Udp };
-        let mut response = Vec::new();
-        let moment = Arc::new(Shown(fresh(view, now), Arc::clone(&view.places)));
-        let mut responder = Responder::new(moment, seed);
-        responder.respond(packet, transport, asker, found, &mut response);
-        // There is no other datacenter.
-        Resolved { response, elsewhere: None }
+    fn resolve(&self, view: &View, now: Instant, _: &Asker) -> (Moment, u64) {
+        let moment = Moment::new(view, (now, 0), true, config());
+        (moment, self.0.lock().unwrap_or_else(PoisonError::into_inner).draw())
     }
 }
 
-/// The catalog at one moment.
-struct Shown(Option<Snapshot>, Arc<Places>);
-
-impl Source for Shown {
-    fn snapshot(&self) -> Option<Snapshot> {
-        self.0.clone()
-    }
-
-    fn places(&self) -> Arc<Places> {
-        Arc::clone(&self.1)
-    }
-
-    fn config(&self) -> Arc<Config> {
-        Arc::new(Config::new("dc1"))
-    }
-
-    fn now_unix(&self) -> u64 {
-        0
-    }
-}
-
-fn fresh(view: &View, now: Instant) -> Option<Snapshot> {
-    let fresh = view.satisfies(now, Consistency::Default, None)
-        || view.satisfies(now, Consistency::Stale, None);
-    fresh.then(|| view.snapshot.clone())
+fn config() -> Arc<Config> {
+    Arc::new(Config::new("dc1"))
 }
 
 /// The ports of the instances of a service, as `host` tells them over DNS.

@@ -278,7 +278,7 @@ impl Node {
             leads: self.leads(),
             leader: self.raft.leader(),
             lease_until: self.raft.lease_until(),
-            leader_contact: self.raft.leader_contact(),
+            informed_at: self.raft.informed_at(),
             placed: self.gossip.placed(),
         }
     }

@@ -207,7 +207,7 @@ impl Node {
         Freshness {
             leads: established,
             lease_until: self.raft.lease_until().filter(|_| established),
-            leader_contact: self.raft.leader_contact(),
+            informed_at: self.raft.informed_at(),
         }
     }
 }

@@ -36,8 +36,9 @@ pub struct Freshness {
     /// Until when no other server can lead (Raft dissertation, section 6.4.1). `None` unless this
     /// server leads.
     pub lease_until: Option<Instant>,
-    /// When the leader was last heard. `None` if it never was.
-    pub leader_contact: Option<Instant>,
+    /// As of when this server knows everything that was committed. `None` if it has not since it
+    /// started.
+    pub informed_at: Option<Instant>,
 }
 
 /// What a view depends on. Two views of one node with the same are the same.
@@ -49,7 +50,7 @@ pub struct Shown {
     pub leads: bool,
     pub leader: Option<ServerId>,
     pub lease_until: Option<Instant>,
-    pub leader_contact: Option<Instant>,
+    pub informed_at: Option<Instant>,
     pub placed: u64,
 }
 
@@ -65,7 +66,7 @@ impl Freshness {
         let holds_lease = self.lease_until.is_some_and(|it| now < it);
         match consistency {
             Consistency::Stale => {
-                let behind = self.leader_contact.map(|at| now.since(at));
+                let behind = self.informed_at.map(|at| now.since(at));
                 self.leads || behind.is_some_and(|it| max_stale.is_none_or(|max| it <= max))
             }
             Consistency::Default => holds_lease,
@@ -88,7 +89,7 @@ impl View {
 
     /// What to say about the freshness of an answer given at `now`.
     pub fn meta(&self, now: Instant, index: Index, consistency: Consistency) -> ReadMeta {
-        let last_contact = match self.freshness.leader_contact {
+        let last_contact = match self.freshness.informed_at {
             _ if self.freshness.leads || bug!(K13) => Duration::ZERO,
             Some(at) => now.since(at),
             None => Duration::ZERO,

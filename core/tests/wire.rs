@@ -364,7 +364,11 @@ fn consensus() -> impl Iterator<Item = (&'static str, Message, &'static str)> {
             APPENDED,
         ),
         ("conflict", Message::AppendEntriesResponse { term, result: conflict }, CONFLICT),
-        ("heartbeat", Message::Heartbeat { term, round, commit: index, abandoned: 1 }, HEARTBEAT),
+        (
+            "heartbeat",
+            Message::Heartbeat { term, round, commit: index, horizon: Index(301), abandoned: 1 },
+            HEARTBEAT,
+        ),
         (
             "heartbeat answered",
             Message::HeartbeatResponse { term, round, matched: index, agreed: Index(2) },
@@ -417,7 +421,7 @@ const APPEND: &str = "0801124308051003180220ac0228ac025205080310ad025208080310ae
     0a1b0a100000000000000000000000000000000112076e313a38333030";
 const APPENDED: &str = "080112070806100328ac02";
 const CONFLICT: &str = "0801120c0807100328ac02180220ac02";
-const HEARTBEAT: &str = "0801120e08081003380940e80728ac024801";
+const HEARTBEAT: &str = "0801121108081003380940e80728ac0278ad024801";
 const HEARTBEAT_ANSWERED: &str = "0801120e08091003380940e80728ac027002";
 const TIMEOUT_NOW: &str = "08011206080a10034801";
 const READ_INDEX: &str = "08011206080b10033804";

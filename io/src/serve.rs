@@ -95,8 +95,8 @@ fn what_a_server_shows_that_lags_is_not_what_the_client_has() {
     let mut next = |command: kv::Command| {
         let index = store.index().next();
         store.apply(index, WallTime(0), &Command::Kv(command));
-        let leader_contact = Some(Instant::START);
-        let freshness = Freshness { leads: false, lease_until: None, leader_contact };
+        let informed_at = Some(Instant::START);
+        let freshness = Freshness { leads: false, lease_until: None, informed_at };
         let snapshot = store.view().clone();
         let (peers, places) = (Vec::new().into(), Default::default());
         (index, View { snapshot, freshness, leader_addr: None, peers, places })

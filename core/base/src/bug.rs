@@ -178,6 +178,7 @@ catalogue! {
     R43 "a conflict goes back behind what is known to match" Planted;
     R44 "logs are compared by length before they are by term" Planted;
     R45 "a refused heartbeat of an earlier reign counts as an answer in this one" Planted;
+    R46 "who hears a leader is up to date" Planted;
 
     M01 "the group is changed before the term is established" Planted;
     M02 "the group is changed while another change is on its way" Planted;

@@ -49,6 +49,7 @@ mod tag {
     pub(super) const OFFSET: u32 = 12;
     pub(super) const DATA: u32 = 13;
     pub(super) const AGREED: u32 = 14;
+    pub(super) const HORIZON: u32 = 15;
 }
 
 impl Message {
@@ -80,9 +81,10 @@ impl Message {
                 writer.u64(tag::INDEX, prev.0);
                 log_id(&mut writer, *hint);
             }
-            Self::Heartbeat { round, commit, abandoned, .. } => {
+            Self::Heartbeat { round, commit, horizon, abandoned, .. } => {
                 encode_round(&mut writer, *round);
                 writer.u64(tag::INDEX, commit.0);
+                writer.u64(tag::HORIZON, horizon.0);
                 writer.u64(tag::ABANDONED, *abandoned);
             }
             Self::HeartbeatResponse { round, matched, agreed, .. } => {
@@ -179,6 +181,7 @@ struct Fields {
     offset: u64,
     data: Bytes,
     agreed: Index,
+    horizon: Index,
 }
 
 impl Fields {
@@ -199,6 +202,7 @@ impl Fields {
             tag::OFFSET => self.offset = at()?,
             tag::DATA => self.data = field.bytes()?,
             tag::AGREED => self.agreed = Index(at()?),
+            tag::HORIZON => self.horizon = Index(at()?),
             _ => {}
         }
         Ok(())
@@ -207,7 +211,7 @@ impl Fields {
     fn build(self) -> Result<Message, DecodeError> {
         let sent = Instant::from_start(Duration::from_nanos(self.sent));
         let round = Round { serial: self.serial, sent };
-        let Self { term, log, index, flag, serial, abandoned, offset, agreed, .. } = self;
+        let Self { term, log, index, flag, serial, abandoned, offset, agreed, horizon, .. } = self;
         Ok(match self.kind {
             kind::REQUEST_PRE_VOTE => Message::RequestPreVote { term, last_log: log },
             kind::REQUEST_PRE_VOTE_RESPONSE => {
@@ -230,7 +234,9 @@ impl Fields {
                 let result = Appended::Conflict { prev: index, hint: log };
                 Message::AppendEntriesResponse { term, result }
             }
-            kind::HEARTBEAT => Message::Heartbeat { term, round, commit: index, abandoned },
+            kind::HEARTBEAT => {
+                Message::Heartbeat { term, round, commit: index, horizon, abandoned }
+            }
             kind::HEARTBEAT_RESPONSE => {
                 Message::HeartbeatResponse { term, round, matched: index, agreed }
             }

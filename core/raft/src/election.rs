@@ -55,6 +55,9 @@ impl Node {
             // As long as a quorum followed it, nobody knew more than this server.
             let sure = self.quorum_round(leader).sent;
             self.leader_contact = self.leader_contact.max(Some(sure));
+            if leader.opened <= self.commit {
+                self.knowledge.know(sure);
+            }
         }
         if !matches!(self.part, Part::Follower { .. }) {
             self.restart_patience();

@@ -81,11 +81,11 @@ impl Node {
         from: ServerId,
         round: Round,
         commit: Index,
-        abandoned: u64,
+        horizon: Index,
     ) {
-        self.follow(from, Some(abandoned));
         // The leader only speaks of what it knows this server to have.
         self.commit_to(commit.min(self.log.last().index));
+        self.knowledge.hear(self.now, horizon, self.commit);
         let (term, agreed) = (self.hard_state.term, self.agreed);
         let matched = agreed.min(self.disk.durable_index());
         self.send(from, Message::HeartbeatResponse { term, round, matched, agreed });

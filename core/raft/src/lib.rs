@@ -46,6 +46,7 @@ mod election;
 mod entry;
 mod error;
 mod follower;
+mod knowledge;
 mod log;
 mod membership;
 mod message;

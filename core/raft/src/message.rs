@@ -43,6 +43,8 @@ pub enum Message {
         round: Round,
         /// Committed, as far as the recipient is known to have it.
         commit: Index,
+        /// Nothing that is committed lies beyond, whether the recipient has it or not.
+        horizon: Index,
         /// How many transfers this leader has given up. See [`Message::TimeoutNow`].
         abandoned: u64,
     },

@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::election::Loyalty;
 use crate::entry::{Entry, Payload};
 use crate::error::{BootstrapError, ProposeError};
+use crate::knowledge::Knowledge;
 use crate::log::Log;
 use crate::message::Message;
 use crate::output::{HardState, Output, PersistSeq, Role, SnapshotMeta};
@@ -40,6 +41,8 @@ pub struct Node {
     pub(crate) deadline: Instant,
     /// When a leader was last heard.
     pub(crate) leader_contact: Option<Instant>,
+    /// As of when everything committed is known here.
+    pub(crate) knowledge: Knowledge,
     /// Who may count on this server's vote.
     pub(crate) loyalty: Option<Loyalty>,
     /// The log agrees with that of this term's leader up to here.
@@ -107,6 +110,7 @@ impl Node {
             part: Part::Follower { leader: None },
             deadline: now,
             leader_contact: None,
+            knowledge: Knowledge::default(),
             loyalty: (!fresh).then_some(Loyalty::unknown(now, hard_state.term)),
             agreed: Index(0),
             disk,
@@ -193,8 +197,9 @@ impl Node {
                 self.on_append(from, prev_log, entries, leader_commit);
             }
             Message::AppendEntriesResponse { result, .. } => self.on_appended(from, result),
-            Message::Heartbeat { round, commit, abandoned, .. } => {
-                self.on_heartbeat(from, round, commit, abandoned);
+            Message::Heartbeat { round, commit, horizon, abandoned, .. } => {
+                self.follow(from, Some(abandoned));
+                self.on_heartbeat(from, round, commit, horizon);
             }
             Message::HeartbeatResponse { round, matched, agreed, .. } => {
                 self.on_heartbeat_response(from, round, matched, agreed);
@@ -327,6 +332,7 @@ impl Node {
         self.commit = index;
         self.log.settle(index);
         self.outputs.push_back(Output::Commit(entries));
+        self.knowledge.reach(index);
         self.settle_reads();
         self.consider_snapshot();
     }

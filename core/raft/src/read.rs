@@ -177,8 +177,9 @@ impl Node {
 
     pub(crate) fn on_read_index_response(&mut self, batch: u64, index: Option<Index>) {
         let Some(asked) = self.reads.asked.get_mut(&batch) else { return };
-        if index.is_some() {
+        if let Some(horizon) = index {
             asked.index = index;
+            self.knowledge.hear(self.now, horizon, self.commit);
             self.settle_reads();
         } else if let Some(asked) = self.reads.asked.remove(&batch) {
             self.fail(asked.reads);

@@ -108,10 +108,12 @@ impl Node {
         leader.round = Round { serial: leader.round.serial + 1, sent: self.now };
         leader.spread_at = Instant::NEVER;
         let (term, round, abandoned) = (self.hard_state.term, leader.round, leader.abandoned);
+        // Until it has opened its term, a leader does not know how much of its log is committed.
+        let horizon = self.commit.max(leader.opened);
         for (&to, progress) in &mut leader.progress {
             let commit = self.commit.min(progress.matched);
             progress.told = progress.told.max(commit);
-            let message = Message::Heartbeat { term, round, commit, abandoned };
+            let message = Message::Heartbeat { term, round, commit, horizon, abandoned };
             self.outputs.push_back(Output::Send { to, message });
         }
         if !leader.progress.is_empty() {

@@ -398,6 +398,7 @@ impl Node {
         self.agreed = self.agreed.max(last.index);
         self.taking = self.taking.filter(|it| last.index < it.index);
         self.outputs.push_back(Output::ForgetLog { through: last.index });
+        self.knowledge.reach(last.index);
         self.settle_reads();
         if let Part::Follower { leader: Some(leader) } = self.part {
             self.confirm_snapshot(leader);

@@ -162,6 +162,13 @@ impl Node {
         self.leader_contact
     }
 
+    /// As of when everything that was committed is known here, and so is that it was; by this
+    /// server's clock, and what is on the way to it apart. `None` if not since the start, and of no
+    /// meaning while this server leads.
+    pub const fn informed_at(&self) -> Option<Instant> {
+        self.knowledge.as_of()
+    }
+
     /// Who leadership is being handed to.
     pub fn transferring_to(&self) -> Option<ServerId> {
         let Part::Leader(leader) = &self.part else { return None };

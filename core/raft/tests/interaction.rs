@@ -89,7 +89,7 @@ impl Cluster {
     /// `change ID add-non-voter|add-voter|promote|demote|remove WHOM`;
     /// `saved ID TERM/INDEX`, `piece ID TO OFFSET TEXT [done]`, `gone ID TO`,
     /// `written ID TERM/INDEX END`, `installed ID TERM/INDEX`;
-    /// `state`, `peers ID`, `lease ID`, `log ID`, `members ID`.
+    /// `state`, `peers ID`, `lease ID`, `informed ID`, `log ID`, `members ID`.
     fn run(&mut self, command: &str) -> String {
         let words: Vec<_> = command.split_whitespace().collect();
         match words[0] {
@@ -129,7 +129,7 @@ impl Cluster {
             "heartbeats" => self.heartbeats = words[1] == "on",
             "crash" => self.crash(id(words[1])),
             "state" => self.state(),
-            "peers" | "lease" | "log" | "members" => self.look(words[0], id(words[1])),
+            "peers" | "lease" | "informed" | "log" | "members" => self.look(words[0], id(words[1])),
             _ => self.request(&words),
         }
         std::mem::take(&mut self.out)
@@ -429,6 +429,13 @@ impl Cluster {
                     Some(Instant::NEVER) => "for ever".to_owned(),
                     Some(until) if until <= self.now => "over".to_owned(),
                     Some(until) => format!("{} ms", until.since(self.now).as_millis()),
+                };
+                writeln!(self.out, "{text}").unwrap();
+            }
+            "informed" => {
+                let text = match node.informed_at() {
+                    None => "never".to_owned(),
+                    Some(at) => format!("as of {} ms ago", self.now.since(at).as_millis()),
                 };
                 writeln!(self.out, "{text}").unwrap();
             }

@@ -167,14 +167,14 @@ impl Client {
             leads: false,
             leader: None,
             lease_until: None,
-            leader_contact: None,
+            informed_at: None,
             placed: 0,
         }
     }
 
     /// A view that answers nothing.
     pub fn view(&self) -> View {
-        let freshness = Freshness { leads: false, lease_until: None, leader_contact: None };
+        let freshness = Freshness { leads: false, lease_until: None, informed_at: None };
         let (peers, places) = (Arc::default(), Arc::default());
         View { snapshot: Store::default().snapshot(), freshness, leader_addr: None, peers, places }
     }

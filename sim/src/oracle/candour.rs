@@ -1,47 +1,72 @@
-//! KV-1, candour: an answer does not claim to be fresher than it is. Whoever does not lead has heard
-//! its leader, or led, no longer ago than it says.
+//! KV-1, candour: an answer does not claim to be fresher than it is. Whoever does not lead knew all
+//! that was committed, by the word of its leader, no longer ago than it says.
 
 use tribune_api::http::ReadMeta;
+use tribune_base::id::Index;
 use tribune_base::time::Instant;
 use tribune_core::View;
 use tribune_raft::Message;
 
-use super::Report;
+use super::{After, Before, Report};
 
 #[derive(Debug)]
 pub(crate) struct Candour {
-    /// When each server last led, or heard somebody who did, by its own clock.
-    heard: Vec<Option<Instant>>,
+    servers: Vec<Knowledge>,
+}
+
+/// What a server knows, by its own clock.
+#[derive(Clone, Debug, Default)]
+struct Knowledge {
+    /// How far what is committed can reach, as it was told, and when: both grow.
+    told: Vec<(Instant, Index)>,
+    /// When it was last told of no more than it has applied, or led.
+    complete: Option<Instant>,
+    /// When it was last told anything, or led.
+    heard: Option<Instant>,
 }
 
 impl Candour {
     pub(crate) fn new(servers: usize) -> Self {
-        Self { heard: vec![None; servers] }
+        Self { servers: vec![Knowledge::default(); servers] }
     }
 
     pub(crate) fn on_crash(&mut self, server: usize) {
-        self.heard[server] = None;
+        self.servers[server] = Knowledge::default();
     }
 
     pub(crate) fn on_hear(&mut self, server: usize, message: &Message, local: Instant) {
-        let leads = matches!(
-            message,
-            Message::AppendEntries { .. }
-                | Message::Heartbeat { .. }
-                | Message::TimeoutNow { .. }
-                | Message::InstallSnapshot { .. }
-        );
-        if leads {
-            self.heard[server] = Some(local);
+        if let Message::Heartbeat { horizon, .. }
+        | Message::ReadIndexResponse { index: Some(horizon), .. } = message
+        {
+            let told = &mut self.servers[server].told;
+            while told.pop_if(|(_, it)| *horizon <= *it).is_some() {}
+            told.push((local, *horizon));
+            self.servers[server].heard = Some(local);
         }
     }
 
-    /// A server leads.
-    pub(crate) fn on_leader(&mut self, server: usize, local: Instant) {
-        self.heard[server] = Some(local);
+    /// A server has taken a step.
+    pub(crate) fn on_step(&mut self, report: &mut Report, it: &After<'_>, before: &Before) {
+        let knowledge = &mut self.servers[it.server];
+        let applied = it.shown.applied;
+        let reached = knowledge.told.partition_point(|(_, horizon)| *horizon <= applied);
+        if let Some((at, _)) = knowledge.told.drain(..reached).next_back() {
+            knowledge.complete = Some(at);
+        }
+        // Or stopped leading in the same step that opened its term.
+        let raft = it.node.raft();
+        let led = before.leads && before.term == raft.term();
+        if it.shown.leads || led && raft.term_at(raft.commit()) == Some(raft.term()) {
+            (knowledge.complete, knowledge.heard) = (Some(it.local), Some(it.local));
+        }
+        let complete = knowledge.complete;
+        report.require(it.shown.leads || it.shown.informed_at <= complete, "KV-1", || {
+            let (server, claim) = (it.server + 1, it.shown.informed_at);
+            format!("server {server} knew everything at {complete:?}, and says at {claim:?}")
+        });
     }
 
-    /// A server has made an answer from `view` at `at`.
+    /// A server has made an answer from `view` at `at`, perhaps in the midst of a step.
     pub(crate) fn on_rendered(
         &self,
         report: &mut Report,
@@ -52,7 +77,7 @@ impl Candour {
         if view.freshness.leads || !meta.known_leader {
             return;
         }
-        let heard = self.heard[server];
+        let heard = self.servers[server].heard;
         let true_enough = heard.is_some_and(|it| at.since(it) <= meta.last_contact || at <= it);
         report.require(true_enough, "KV-1", || {
             let (server, claim) = (server + 1, meta.last_contact);

@@ -209,9 +209,7 @@ impl Oracle {
             completeness::check(report, &self.truth, it);
             membership::check_leader(report, it);
         }
-        if before.leads || raft.is_leader() {
-            self.candour.on_leader(it.server, it.local);
-        }
+        self.candour.on_step(report, it, before);
         if before.commit < raft.commit() {
             quorum::check_term(report, it, before);
         }

@@ -40,9 +40,6 @@ struct Truth {
     epoch: u64,
     /// By the number of the client agent. Nothing, if nobody can tell.
     well: BTreeMap<usize, bool>,
-    /// Whether all servers have had time to hear of it: DNS may be answered by one that has just
-    /// started, and does not know yet what it knew before.
-    settled: bool,
     /// Who cannot be asked.
     away: BTreeSet<String>,
     /// Who leads, as far as clients know.
@@ -161,20 +158,19 @@ fn settle(
     patience: Duration,
     lost: &[usize],
 ) {
-    let change = |well: BTreeMap<usize, bool>, settled| {
+    let change = |well: BTreeMap<usize, bool>| {
         let mut truth = truth.borrow_mut();
         truth.epoch += 1;
         truth.well = well;
-        truth.settled = settled;
     };
     // Who is well before and after is well all the time.
     let before = truth.borrow().well.clone();
     let after: BTreeMap<_, _> = (0..AGENTS).map(|it| (it, !lost.contains(&it))).collect();
     let same = |(it, well): &(&usize, &bool)| before.get(it) == Some(well);
-    change(after.iter().filter(same).map(|(it, well)| (*it, *well)).collect(), false);
+    change(after.iter().filter(same).map(|(it, well)| (*it, *well)).collect());
     let until = sim.elapsed() + patience;
     step_until(sim, until);
-    change(after, true);
+    change(after);
     let until = sim.elapsed() + STEADY;
     step_until(sim, until);
 }
@@ -230,7 +226,7 @@ async fn watch(
         let by = if dns { "dns" } else { "http" };
         trace.note(at, &own, format_args!("{by} at {host}: {told:?}"));
         if let Some(ports) = told {
-            judge(&truth, (epoch, dns), &format!("{by} at {host} after {at:?}"), &ports);
+            judge(&truth, epoch, &format!("{by} at {host} after {at:?}"), &ports);
         }
         if rng.chance(1, 8) {
             find_leader(&host, &truth).await;
@@ -239,9 +235,9 @@ async fn watch(
 }
 
 /// What was told must be what is true, if that has not changed since it was asked.
-fn judge(truth: &Rc<RefCell<Truth>>, (epoch, stale): (u64, bool), who: &str, ports: &[u16]) {
+fn judge(truth: &Rc<RefCell<Truth>>, epoch: u64, who: &str, ports: &[u16]) {
     let mut truth = truth.borrow_mut();
-    if truth.epoch != epoch || stale && !truth.settled {
+    if truth.epoch != epoch {
         return;
     }
     truth.answers += 1;

@@ -565,7 +565,7 @@ const fn blank() -> Shown {
         leads: false,
         leader: None,
         lease_until: None,
-        leader_contact: None,
+        informed_at: None,
         placed: 0,
     }
 }
@@ -611,7 +611,9 @@ pub(super) fn weigh(message: &Wire) -> u64 {
             tribune_raft::Appended::Matched(index) => (7, index.0),
             tribune_raft::Appended::Conflict { hint, .. } => (8, hint.index.0),
         },
-        Message::Heartbeat { round, commit, .. } => (9, round.serial << 32 ^ commit.0),
+        Message::Heartbeat { round, commit, horizon, .. } => {
+            (9, round.serial << 32 ^ horizon.0 << 16 ^ commit.0)
+        }
         Message::HeartbeatResponse { matched, agreed, .. } => (10, matched.0 << 32 ^ agreed.0),
         Message::TimeoutNow { abandoned, .. } => (11, *abandoned),
         Message::ReadIndex { batch, .. } => (12, *batch),
@@ -634,8 +636,9 @@ pub(super) fn describe(message: &Wire) -> String {
             "append term {term} after {prev_log}: {count} entries, commit {leader_commit}"
         );
     }
-    if let Message::Heartbeat { term, round, commit, .. } = message {
-        return format!("heartbeat term {term} round {} commit {commit}", round.serial);
+    if let Message::Heartbeat { term, round, commit, horizon, .. } = message {
+        let serial = round.serial;
+        return format!("heartbeat term {term} round {serial} commit {commit} of {horizon}");
     }
     if let Message::HeartbeatResponse { term, round, matched, agreed } = message {
         let serial = round.serial;

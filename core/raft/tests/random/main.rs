@@ -142,8 +142,10 @@ fn refusal() {
     let restored = Restored { hard_state, ..Restored::default() };
     let mut node = Node::new(one, Config::lan(1), restored, 1, now);
     let asked = Round { serial: 5, sent: now };
-    let (term, commit, abandoned) = (Term(7), Index(0), 0);
-    node.step(now, two, Message::Heartbeat { term, round: asked, commit, abandoned });
+    let (term, nothing) = (Term(7), Index(0));
+    let heartbeat =
+        Message::Heartbeat { term, round: asked, commit: nothing, horizon: nothing, abandoned: 0 };
+    node.step(now, two, heartbeat);
     let answer = node.poll_output();
     let Some(Output::Send { message: Message::HeartbeatResponse { term, round, .. }, .. }) = answer
     else {

@@ -189,6 +189,12 @@ impl Gossip {
         self.joins.push(Join { id, waiting: addrs, joined: 0, errors: Vec::new() });
     }
 
+    /// Whether nobody else is alive, as far as we know: `true` or `false`.
+    pub(crate) fn is_alone(&self) -> Response {
+        let alone = self.pool.live() <= 1;
+        Response::text(200, if alone { "true" } else { "false" })
+    }
+
     /// Join a server that is known otherwise, unless it is here already.
     pub(crate) fn meet(&mut self, now: Instant, addr: SocketAddr, id: ServerId) {
         if addr != self.own && !self.located.contains_key(&id) {

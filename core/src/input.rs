@@ -154,6 +154,11 @@ pub enum Call {
         /// Where they are.
         addrs: Vec<SocketAddr>,
     },
+    /// Whether nobody else is alive in a pool, as far as this agent knows: `true` or `false`.
+    Alone {
+        /// In which.
+        area: Area,
+    },
     /// Have a member that has failed be gone for good.
     ForceLeave {
         /// Of which pool.

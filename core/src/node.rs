@@ -475,6 +475,10 @@ impl Node {
                 Some(pool) => pool.join(now, id, addrs),
                 None => self.reply(id, Error::NoWanPool.into()),
             },
+            Call::Alone { area } => {
+                let alone = self.pool(area).map(|it| it.is_alone());
+                self.reply(id, alone.unwrap_or_else(|| Error::NoWanPool.into()));
+            }
             Call::ForceLeave { area, node, prune } => {
                 let response = self.force_leave(area, &node, prune);
                 self.reply(id, response);

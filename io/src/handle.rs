@@ -82,6 +82,7 @@ impl NodeHandle {
             | Call::Agent(_)
             | Call::Operator { .. }
             | Call::Join { .. }
+            | Call::Alone { .. }
             | Call::ForceLeave { .. }
             | Call::Fire(_)
             | Call::Events(_)

@@ -293,7 +293,7 @@ async fn serve(
     for pool in &pools {
         pool.at_start(&node).await.inspect_err(|_| node.stop())?;
     }
-    let joining = join::all_until_joined(&pools, &node);
+    let joining = join::all_joined(&pools, &node);
     let mut own = watches::start(config);
     for known in pools.iter().filter_map(|it| it.known.clone()) {
         own.spawn(known.remember(node.clone()));

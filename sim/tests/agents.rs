@@ -1,5 +1,6 @@
 //! Stories about client agents, each named after what must hold.
 
+use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 use tribune_sim::moment::Moment;
 use tribune_sim::oracle::Outcome as Told;
@@ -50,6 +51,28 @@ fn a_client_agent_that_is_cut_off_is_critical_and_comes_back() {
     });
 }
 
+/// It knows nobody but one server, which is gone for good; the others have never heard of it.
+#[test]
+fn a_client_agent_that_everybody_has_left_joins_again() {
+    for_each_seed(|seed| {
+        let mut plan = Plan::calm_with(seed, 3, 1, SECONDS * 50);
+        plan.core_only = true;
+        let crash = |at: u64, place: usize, down: Duration| {
+            item(at, Fault::Crash { target: Target::Server(place), down })
+        };
+        let stays = gone(seed);
+        plan.items = (0..3)
+            .filter(|it| *it != stays)
+            .map(|it| crash(4_000, it, SECONDS * 36))
+            // It starts anew, and does not know them either.
+            .chain([crash(20_000, stays, SECONDS * 2), crash(21_000, 3, SECONDS * 4)])
+            .chain([crash(35_000, stays, Duration::MAX)])
+            .collect();
+        let outcome = play(plan);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+    });
+}
+
 #[test]
 fn two_agents_of_one_name_do_not_take_turns() {
     for_each_seed(|seed| {
@@ -71,6 +94,13 @@ fn who_could_not_be_written_down_is_written_down_soon() {
         // The next look at everybody would come a minute later.
         assert!(outcome.simulated < SECONDS * 60, "seed {seed}: {:?}", outcome.simulated);
     });
+}
+
+/// Which of three servers is not put right in the end.
+fn gone(seed: u64) -> usize {
+    let mut servers = [0, 1, 2];
+    Rng::stream(seed, "core").shuffle(&mut servers);
+    servers[2]
 }
 
 fn play(plan: Plan) -> Outcome {

@@ -245,8 +245,14 @@ impl Client {
         }
         match call {
             Call::Agent(call) => self.agent_call(id, call),
-            Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
+            Call::Join { area: Area::Wan, .. }
+            | Call::Alone { area: Area::Wan }
+            | Call::ForceLeave { area: Area::Wan, .. } => {
                 self.reply(id, Error::NoWanPool.into());
+            }
+            Call::Alone { area: Area::Lan } => {
+                let alone = self.gossip.is_alone();
+                self.reply(id, alone);
             }
             Call::Join { area: Area::Lan, addrs } => self.gossip.join(self.now, id, addrs),
             Call::ForceLeave { area: Area::Lan, node, prune } => {

@@ -64,9 +64,6 @@ impl Pool {
 
     /// Join whoever may be there, as often as it takes. Ends with the reason, if that is too often.
     async fn until_joined(&self, node: &NodeHandle) -> Result<(), Failed> {
-        if self.retry.is_empty() {
-            return Ok(());
-        }
         let pool = self.area.name();
         let mut tries = 0;
         loop {
@@ -89,6 +86,32 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Whoever was joined may all be gone: dead for good, or somewhere else. Nobody would ever find an
+    /// agent that knew nobody else.
+    async fn stay_joined(&self, node: &NodeHandle) -> Result<(), Failed> {
+        loop {
+            sleep(self.interval).await;
+            if !self.is_alone(node).await {
+                continue;
+            }
+            warn!(pool = self.area.name(), "everybody is gone: joining again");
+            if let Some(known) = &self.known {
+                known.rejoin(node).await;
+            }
+            if self.is_alone(node).await
+                && let Err(why) = self.join(&self.retry, node).await
+            {
+                let pool = self.area.name();
+                warn!(pool, retry_in = ?self.interval, "nobody could be joined: {why}");
+            }
+        }
+    }
+
+    async fn is_alone(&self, node: &NodeHandle) -> bool {
+        let alone = node.call(Call::Alone { area: self.area }).await;
+        alone.is_ok_and(|it| it.status == 200 && &it.body[..] == b"true")
     }
 
     async fn join(&self, addresses: &[String], node: &NodeHandle) -> Result<(), String> {
@@ -118,8 +141,9 @@ impl Pool {
     }
 }
 
-/// Join whoever may be there in each of the pools; none waits for another.
-pub(super) async fn all_until_joined(pools: &[Pool], node: &NodeHandle) -> Result<(), Failed> {
+/// Join whoever may be there in each of the pools, and again whenever everybody is gone. None waits for
+/// another. Ends with the reason, if nobody can be joined at first.
+pub(super) async fn all_joined(pools: &[Pool], node: &NodeHandle) -> Result<(), Failed> {
     let one = |pool: Option<&Pool>| {
         let pool = pool.cloned();
         async move {
@@ -127,7 +151,11 @@ pub(super) async fn all_until_joined(pools: &[Pool], node: &NodeHandle) -> Resul
             if let Some(known) = &pool.known {
                 known.rejoin(node).await;
             }
-            pool.until_joined(node).await
+            if pool.retry.is_empty() {
+                return Ok(());
+            }
+            pool.until_joined(node).await?;
+            pool.stay_joined(node).await
         }
     };
     let (lan, wan) = (pools.first(), pools.get(1));

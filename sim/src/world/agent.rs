@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tribune_agent::{CheckOutcome, PersistedFile};
 use tribune_api::http::OwnedRequest;
+use tribune_api::http::Response;
 use tribune_api::plan::{self, Context, Plan};
 use tribune_base::id::NodeId;
 use tribune_base::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub(crate) struct Agent {
     tasks: u64,
     /// The attempt to join that is under way.
     joining: Option<RequestId>,
+    /// Whether it has joined anybody that may be there still.
+    joined: bool,
     timer: (Moment, u64),
     overdue: u32,
     pub(super) paused: bool,
@@ -67,6 +70,7 @@ impl Agent {
             next_request: 0,
             tasks: 0,
             joining: None,
+            joined: false,
             timer: (Moment::NEVER, 0),
             overdue: 0,
             paused: false,
@@ -116,7 +120,7 @@ impl World {
         let agent = self.agent(place);
         agent.life += 1;
         agent.clock = Clock::start(now, 1_000);
-        agent.joining = None;
+        (agent.joining, agent.joined) = (None, false);
         agent.timer.0 = Moment::NEVER;
         let subject = [AGENT, place as u64, u64::from(agent.life)];
         let mut dice = Dice::about(plan.seed, &subject);
@@ -142,19 +146,36 @@ impl World {
         self.after(JOIN_GAP, Event::Join { place, life });
     }
 
-    /// It has not joined yet, or not successfully: try.
+    /// It has not joined yet, or not successfully: try. Or it has, and sees whether anybody is left.
     pub(super) fn join(&mut self, place: usize, life: u32) {
         let servers = self.servers.len();
         let agent = self.agent(place);
         if agent.life != life || agent.core.is_none() {
             return;
         }
-        let id = agent.request();
+        let (id, area) = (agent.request(), Area::Lan);
         agent.joining = Some(id);
-        let addrs = (0..servers).map(gossip_address).collect();
+        let call = if agent.joined {
+            Call::Alone { area }
+        } else {
+            Call::Join { area, addrs: (0..servers).map(gossip_address).collect() }
+        };
         self.step_agent(place, |_, core, local| {
-            core.handle(local, Input::Request { id, call: Call::Join { area: Area::Lan, addrs } });
+            core.handle(local, Input::Request { id, call });
         });
+    }
+
+    /// What became of that.
+    fn joined(&mut self, place: usize, response: &Response) {
+        let agent = self.agent(place);
+        let (life, asked) = (agent.life, agent.joined);
+        agent.joined = if asked { &response.body[..] != b"true" } else { response.status == 200 };
+        let pause = match (asked, agent.joined) {
+            (_, true) => JOIN_INTERVAL,
+            (true, false) => Duration::ZERO,
+            (false, false) => JOIN_RETRY,
+        };
+        self.after(pause, Event::Join { place, life });
     }
 
     /// A client agent is killed, or stops: what it has not written down is lost.
@@ -230,10 +251,7 @@ impl World {
             Output::Reply { id, response } => {
                 let agent = self.agent(place);
                 if agent.joining == Some(id) {
-                    let (life, joined) = (agent.life, response.status == 200);
-                    if !joined {
-                        self.after(JOIN_RETRY, Event::Join { place, life });
-                    }
+                    self.joined(place, &response);
                 } else if let Some((client, generation)) = agent.connections.remove(&id) {
                     self.respond(client, generation, response);
                 }
@@ -501,6 +519,9 @@ const BROKEN_MAX: Duration = Duration::from_secs(4);
 /// When an agent looks for the others after it has started, and again if there was nobody.
 const JOIN_GAP: Duration = Duration::from_millis(20);
 const JOIN_RETRY: Duration = Duration::from_secs(2);
+
+/// How often an agent sees whether anybody is left: `retry_interval`.
+const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Agents that come back with another address, out of a thousand.
 const MOVES: u64 = 250;

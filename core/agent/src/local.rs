@@ -2,6 +2,7 @@
 //! restart comes back in `restore`, and what goes to the catalog is put together in `tell`.
 
 mod register;
+mod reload;
 mod restore;
 mod tell;
 
@@ -21,6 +22,7 @@ use crate::table::{LocalService, Tables};
 use crate::ttl::expired_output;
 
 pub use register::{MaintenanceError, RegisterError, UpdateCheckError};
+pub use reload::Reload;
 
 /// The services and checks of this node. See the [crate documentation](crate) for the contract.
 #[derive(Debug)]

@@ -245,6 +245,7 @@ impl Client {
         }
         match call {
             Call::Agent(call) => self.agent_call(id, call),
+            Call::Reload(reload) => self.reload(id, *reload),
             Call::Join { area: Area::Wan, .. } | Call::ForceLeave { area: Area::Wan, .. } => {
                 self.reply(id, Error::NoWanPool.into());
             }

@@ -13,6 +13,8 @@ pub struct Config {
     pub domain: String,
     /// A second name of the zone, in the same form.
     pub alt_domain: Option<String>,
+    /// Answer from a state that may be out of date, rather than not at all.
+    pub allow_stale: bool,
     /// At most so many address rows in an answer; zero means no limit. SRV rows do not count.
     pub a_record_limit: usize,
     /// At most so many rows in an answer over UDP to a client that does not speak EDNS.
@@ -69,6 +71,7 @@ impl Config {
             node: String::new(),
             domain: "consul".to_owned(),
             alt_domain: None,
+            allow_stale: true,
             a_record_limit: 0,
             udp_answer_limit: 3,
             enable_truncate: true,

@@ -141,12 +141,13 @@ async fn forward(
     packet: Bytes,
     transport: Transport,
     from: IpAddr,
-    config: &Config,
+    config: Arc<Config>,
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
-    let datacenter = datacenter(&packet, config);
+    let datacenter = datacenter(&packet, &config);
     let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
     request.asker.afar = config.translate_wan_addrs;
+    request.asker.zone = Some(config);
     let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
@@ -168,7 +169,9 @@ async fn ask_across<S: Source>(
         Elsewhere::Datacenter(datacenter) => {
             let unavailable = refuse(&packet, Rcode::ServFail);
             let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, asker.ip);
-            request.asker.afar = source.config().translate_wan_addrs;
+            let config = source.config();
+            request.asker.afar = config.translate_wan_addrs;
+            request.asker.zone = Some(config);
             let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
             match node.call(Call::Across { request, there }).await {
                 Ok(response) if response.status == 200 => response.body,

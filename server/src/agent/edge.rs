@@ -208,8 +208,9 @@ impl Resolver {
 impl Resolve for Resolver {
     fn resolve(&self, view: &View, now: Instant, asker: &Asker) -> (Moment, u64) {
         let mut config = self.settings.get();
-        if asker.afar {
-            config = Arc::new(dns::Config { afar: true, ..(*config).clone() });
+        if asker.afar || asker.zone.is_some() {
+            let zone = asker.zone.as_ref().unwrap_or(&config);
+            config = Arc::new(dns::Config { afar: asker.afar, ..zone.answered_by(&config) });
         }
         let moment = Moment::new(view, (now, now_unix()), config);
         (moment, self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw())

@@ -411,6 +411,8 @@ impl Node {
                 self.reply_all(woken);
             }
             News::Keys(outcome) => self.keys_done(outcome),
+            // Nobody asks in here for another datacenter.
+            News::KeysWanted(..) => {}
             News::Left => self.left_pool(Area::Lan),
         }
     }

@@ -217,7 +217,7 @@ impl Client {
                 self.reply_all(woken);
             }
             // Only servers give orders.
-            News::Keys(_) => {}
+            News::Keys(_) | News::KeysWanted(..) => {}
             News::Left => self.gone(),
         }
     }

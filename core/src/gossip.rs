@@ -12,19 +12,19 @@ use tribune_api::agent::{Member as Shown, MemberStatus};
 use tribune_api::coordinate::{DatacenterPlaces, Place, Places};
 use tribune_api::error::Error;
 use tribune_api::http::Response;
-use tribune_api::keyring::{KeyringCall, KeysOrWhy, PoolKeys};
+use tribune_api::keyring::{KeyOrder, KeyringCall, KeysOrWhy, PoolKeys};
 use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{NodeId, ServerId};
 use tribune_base::time::{Duration, Instant};
 use tribune_gossip::{
-    Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Status,
-    UserEvent,
+    Change, EventError, ExchangeId, Identity, Member, MemberEvent, Output as Said, Pool, Query,
+    Status, UserEvent,
 };
 
 use crate::area::Area;
 use crate::config::{Config, Encryption};
 use crate::event::Event;
-use crate::keys::{Keys, Outcome};
+use crate::keys::{Asked, Keys, Outcome};
 use crate::output::Output;
 use crate::request::RequestId;
 use crate::wire::Wire;
@@ -65,6 +65,8 @@ pub(crate) enum News {
     Joined(RequestId, Response),
     /// What has become of an order about keys.
     Keys(Outcome),
+    /// A server of another datacenter has an order about keys for all of this one.
+    KeysWanted(Query, KeyOrder),
     /// This agent has left, and others know.
     Left,
 }
@@ -290,6 +292,24 @@ impl Gossip {
         self.news.extend(known.map(News::Keys));
     }
 
+    /// Have a server of another datacenter do the same there. [`News::Keys`] follows.
+    pub(crate) fn order_keys_there(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        call: &KeyringCall,
+        to: (Arc<str>, PoolKeys),
+    ) {
+        let order = (id, call);
+        let known = self.keys.give_there(now, &mut self.pool, to, order, self.encryption);
+        self.news.extend(known.map(News::Keys));
+    }
+
+    /// Tell the server of another datacenter that wanted it what has become of its order.
+    pub(crate) fn tell_keys(&mut self, now: Instant, query: &Query, keys: &PoolKeys) {
+        Keys::tell(now, &mut self.pool, query, keys, self.encryption);
+    }
+
     /// What is known of this pool's keys before anybody has answered.
     pub(crate) fn no_keys(&self, datacenter: &str) -> PoolKeys {
         let wan = self.area == Area::Wan;
@@ -332,7 +352,15 @@ impl Gossip {
                     outputs.push_back(Output::Event(Event::Refused { name, other, reason }));
                 }
                 Said::Left => return Some(News::Left),
-                Said::Query(query) => outputs.extend(self.keys.asked(now, self.area, query)),
+                Said::Query(query) => match self.keys.asked(now, self.area, query) {
+                    Some(Asked::Here(order, what)) => {
+                        outputs.push_back(Output::Keys { area: self.area, order, what });
+                    }
+                    Some(Asked::Everybody(query, order)) => {
+                        return Some(News::KeysWanted(query, order));
+                    }
+                    None => {}
+                },
                 Said::Answer { query, from, payload } => {
                     let outcome = self.keys.answered(query, &from, payload);
                     self.news.extend(outcome.map(News::Keys));

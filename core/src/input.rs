@@ -147,6 +147,8 @@ pub enum Call {
     },
     /// Something about this agent itself.
     Agent(AgentCall),
+    /// Take over what the configuration says now, as far as the node has a part in it.
+    Reload(Box<tribune_agent::Reload>),
     /// Have this agent join others.
     Join {
         /// In which pool.

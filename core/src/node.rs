@@ -411,6 +411,8 @@ impl Node {
                 self.reply_all(woken);
             }
             News::Keys(outcome) => self.keys_done(outcome),
+            // Nobody asks in here for another datacenter.
+            News::KeysWanted(..) => {}
             News::Left => self.left_pool(Area::Lan),
         }
     }
@@ -471,6 +473,7 @@ impl Node {
             Call::Write(write) => self.try_write(id, write),
             Call::Read { read, seen } => self.read(id, read, seen),
             Call::Agent(call) => self.agent_call(id, call),
+            Call::Reload(reload) => self.reload(id, *reload),
             Call::Join { area, addrs } => match self.pool(area) {
                 Some(pool) => pool.join(now, id, addrs),
                 None => self.reply(id, Error::NoWanPool.into()),

@@ -27,6 +27,7 @@ impl Node {
             // Nobody fires any there.
             News::Fired(_) => {}
             News::Keys(outcome) => self.keys_done(outcome),
+            News::KeysWanted(query, order) => self.order_keys_for(query, order),
             News::Left => self.left_pool(Area::Wan),
         }
     }

@@ -172,7 +172,7 @@ fn message() -> impl Strategy<Value = Wire> {
         let asker = Asker {
             agent: path.clone(),
             ip: (serial % 3 == 0).then(|| [10, 0, 0, 1].into()),
-            afar: false,
+            ..Asker::default()
         };
         let request = OwnedRequest { method, path, query, token, body, asker };
         Wire::Ask { serial, request, last: serial % 2 == 0 }
@@ -253,7 +253,7 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         query: "consistent".into(),
         token: Some("secret".into()),
         body: Bytes::from_static(b"body"),
-        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()), afar: false },
+        asker: Asker { agent: "c1".into(), ip: Some([10, 0, 0, 9].into()), ..Asker::default() },
     };
     let response = Response {
         status: 404,

@@ -80,6 +80,7 @@ impl NodeHandle {
             Call::Across { there, .. } if there.changes => Error::LeadershipLost,
             Call::Read { .. }
             | Call::Agent(_)
+            | Call::Reload(_)
             | Call::Operator { .. }
             | Call::Join { .. }
             | Call::Alone { .. }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Counts open connections by where they come from. A clone counts the same ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
-    per_address_max: usize,
+    per_address_max: Arc<AtomicUsize>,
     max: usize,
     open: Arc<Mutex<Open>>,
 }
@@ -27,8 +28,10 @@ pub(crate) struct Admitted {
 }
 
 impl Connections {
-    /// At most `per_address_max` from one address and `max` in all; zero for no limit.
-    pub(crate) fn new(per_address_max: usize, max: usize) -> Self {
+    /// At most `per_address_max` from one address, which may change, and `max` in all; zero for no
+    /// limit.
+    pub(crate) fn new(per_address_max: impl Into<Arc<AtomicUsize>>, max: usize) -> Self {
+        let per_address_max = per_address_max.into();
         Self { per_address_max, max, open: Arc::default() }
     }
 
@@ -37,7 +40,9 @@ impl Connections {
         let mut open = self.open.lock().expect("nobody panics while holding it");
         let is_full = |max, count| max != 0 && max <= count;
         let count = open.by_address.get(&from).copied().unwrap_or(0);
-        if is_full(self.per_address_max, count) || is_full(self.max, open.count) {
+        if is_full(self.per_address_max.load(Ordering::Relaxed), count)
+            || is_full(self.max, open.count)
+        {
             return None;
         }
         open.by_address.insert(from, count + 1);
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_place_is_given_back() {
-        let connections = Connections::new(1, 0);
+        let connections = Connections::new(AtomicUsize::new(1), 0);
         let first = connections.admit(HERE);
         assert!(first.is_some());
         assert!(connections.admit(HERE).is_none());
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many_in_all() {
-        let connections = Connections::new(0, 1);
+        let connections = Connections::new(AtomicUsize::new(0), 1);
         let first = connections.admit(HERE);
         assert!(connections.admit(THERE).is_none());
         drop(first);

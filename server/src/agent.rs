@@ -10,6 +10,7 @@ mod identity;
 mod join;
 mod recovery;
 mod rejoin;
+mod reload;
 mod restore;
 mod settings;
 mod watches;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use tribune_api::agent::AgentCall;
 use tribune_base::time::Instant;
@@ -46,10 +48,12 @@ use crate::log;
 use crate::pid::PidFile;
 use crate::signal::{Signal, Signals};
 use edge::Edge;
+pub(crate) use reload::Again;
+use reload::{Live, Reloader};
 use restore::Restored;
 
-/// Run an agent until it is told to stop.
-pub fn run(config: Config) -> ExitCode {
+/// Run an agent until it is told to stop. `again` reads its configuration anew.
+pub(crate) fn run(config: Config, again: Again) -> ExitCode {
     log::init(&config.log);
     for warning in &config.warnings {
         warn!("{warning}");
@@ -62,7 +66,7 @@ pub fn run(config: Config) -> ExitCode {
             warn!("{key}");
         }
     }
-    match start(config) {
+    match start(config, again) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -88,7 +92,7 @@ impl Failed {
     }
 }
 
-fn start(config: Config) -> Result<(), Failed> {
+fn start(config: Config, again: Again) -> Result<(), Failed> {
     let edge = runtime()?;
     let _pid = match &config.pid_file {
         Some(path) => Some(PidFile::create(path).map_err(|it| Failed::new("pid_file", it))?),
@@ -96,20 +100,20 @@ fn start(config: Config) -> Result<(), Failed> {
     };
     match config.data_dir.clone() {
         Some(dir) if !config.dev && !config.server => {
-            let (wal_events, events) = tokio::sync::mpsc::unbounded_channel();
+            let (wal_events, events) = mpsc::unbounded_channel();
             let found = restore::open_client(&dir, &config, MemoryWal::new(wal_events), events)?;
-            run_node(config, found, FileStorage::new(&dir), &edge)
+            run_node(config, again, found, FileStorage::new(&dir), &edge)
         }
         Some(dir) if !config.dev => {
             let found = restore::open(&dir, &config)?;
             let storage = FileStorage::new(&dir);
-            run_node(config, found, storage, &edge)
+            run_node(config, again, found, storage, &edge)
         }
         _ => {
-            let (wal_events, events) = tokio::sync::mpsc::unbounded_channel();
+            let (wal_events, events) = mpsc::unbounded_channel();
             let wal = MemoryWal::new(wal_events);
             let found = Restored::nothing(&config, wal, events)?;
-            run_node(config, found, NoStorage::default(), &edge)
+            run_node(config, again, found, NoStorage::default(), &edge)
         }
     }
 }
@@ -125,6 +129,7 @@ fn runtime() -> Result<Runtime, Failed> {
 
 fn run_node<W: Wal + 'static, S: Storage>(
     config: Config,
+    again: Again,
     found: Restored<W>,
     storage: S,
     edge: &Runtime,
@@ -147,7 +152,8 @@ fn run_node<W: Wal + 'static, S: Storage>(
     let (wal, wal_events) = (found.wal, found.wal_events);
     let rpc = Rpc::new(ours, settings::rpc(&config));
     let (on_edge, known) = (edge.handle().clone(), Arc::clone(&context));
-    let resolve = Arc::new(edge::Resolver::new(&config, seed));
+    let live = Live::new(&config);
+    let resolve = Arc::new(edge::Resolver::new(live.dns.clone(), seed));
     // Sockets belong to the runtime they are made in, which is the node's.
     let parts = move |Sockets { listeners, gossip, gossip_wan }| Parts {
         wal,
@@ -174,7 +180,8 @@ fn run_node<W: Wal + 'static, S: Storage>(
         }
     };
     let (node_thread, handle, stopped) = spawn(&config, agent, parts)?;
-    let outcome = edge.block_on(serve(&config, context, seed, handle, stopped));
+    let serving = serve(&config, again, live, (context, seed), handle, stopped);
+    let outcome = edge.block_on(serving);
     // The node's thread ends with its driver, and the log's with it.
     let ended = node_thread.join();
     edge_error(outcome, ended.is_err())
@@ -279,14 +286,17 @@ impl Sockets {
 /// Answer until the node stops, or somebody says so.
 async fn serve(
     config: &Config,
-    context: Arc<tribune_api::plan::Context>,
-    seed: u64,
+    again: Again,
+    live: Live,
+    (context, seed): (Arc<tribune_api::plan::Context>, u64),
     node: NodeHandle,
     mut stopped: oneshot::Receiver<Stopped>,
 ) -> Result<Stopped, Failed> {
     let (stop, stopping) = watch::channel(false);
     let signals = Signals::new().map_err(|it| Failed::new("signals", it));
-    let edge = Edge::start(config, context, seed, &node, stopping).await;
+    // One who waits, and one whose turn it is.
+    let (reloads, requests) = mpsc::channel(1);
+    let edge = Edge::start(config, context, seed, &node, (&live, reloads), stopping).await;
     let started = signals.and_then(|signals| edge.map(|edge| (signals, edge)));
     let (mut signals, mut edge) = started.inspect_err(|_| node.stop())?;
     let pools = join::Pool::all(config);
@@ -294,14 +304,15 @@ async fn serve(
         pool.at_start(&node).await.inspect_err(|_| node.stop())?;
     }
     let joining = join::all_joined(&pools, &node);
-    let mut own = watches::start(config);
+    let mut reloader = Reloader::new(again, config, node.clone(), live, requests);
+    let mut own = JoinSet::new();
     for known in pools.iter().filter_map(|it| it.known.clone()) {
         own.spawn(known.remember(node.clone()));
     }
-    let told = until_told(config, &mut signals, &mut stopped, joining).await;
+    let told = until_told(&mut reloader, &mut signals, &mut stopped, joining).await;
     let told = told.inspect_err(|_| node.stop())?;
     // Nobody waits for our own.
-    drop(own);
+    drop((own, reloader));
     let leaves = matches!(told, Told::Leave | Told::Stopped(Ok(Stopped::Asked)));
     let why = match told {
         Told::Stopped(why) => why,
@@ -353,11 +364,12 @@ enum Told {
 
 /// Wait until a signal says what to do, or until the node has stopped by itself; `joining` meanwhile.
 async fn until_told(
-    config: &Config,
+    reloader: &mut Reloader,
     signals: &mut Signals,
     stopped: &mut oneshot::Receiver<Stopped>,
     joining: impl Future<Output = Result<(), Failed>>,
 ) -> Result<Told, Failed> {
+    let leave = reloader.leave();
     let mut joining = pin!(joining);
     let mut joined = false;
     loop {
@@ -366,15 +378,20 @@ async fn until_told(
             why = &mut *stopped => return Ok(Told::Stopped(why)),
             signal = signals.next() => {
                 let leave = match signal {
-                    Signal::Interrupt => !config.leave.skip_on_interrupt,
-                    Signal::Terminate => config.leave.on_terminate,
+                    Signal::Interrupt => !leave.skip_on_interrupt,
+                    Signal::Terminate => leave.on_terminate,
                     Signal::Hangup => {
-                        warn!("reloading the configuration is not supported yet");
+                        // What went wrong is in the log.
+                        let _ = reloader.reload().await;
                         continue;
                     }
                 };
                 info!(signal = signal.name(), "shutting down");
                 return Ok(if leave { Told::Leave } else { Told::Stop });
+            }
+            waiting = reloader.asked() => {
+                // Who asked may be gone.
+                let _ = waiting.send(reloader.reload().await);
             }
             done = &mut joining, if !joined => {
                 done?;

@@ -7,6 +7,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -19,12 +20,30 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::{Level, Log};
 
 /// Write events to the standard output from now on. Once per process; later calls do nothing.
 pub fn init(log: &Log) {
-    let level = match log.level {
+    let (filter, handle) = reload::Layer::new(filter(log.level));
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Lines { json: log.json })
+        .with_writer(io::stdout);
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        _ = FILTER.set(handle);
+    }
+}
+
+/// Write less from now on, or more. Nothing happens before [`init`].
+pub fn set_level(level: Level) {
+    if let Some(handle) = FILTER.get() {
+        handle.reload(filter(level)).expect("the process's log lives as long as the process");
+    }
+}
+
+fn filter(level: Level) -> Targets {
+    let level = match level {
         Level::Trace => LevelFilter::TRACE,
         Level::Debug => LevelFilter::DEBUG,
         Level::Info => LevelFilter::INFO,
@@ -33,12 +52,11 @@ pub fn init(log: &Log) {
     };
     // Libraries have much to say about themselves that operators need not know.
     let ours = Targets::new().with_default(level.min(LevelFilter::WARN));
-    let ours = ours.with_target("tribune", level).with_target("agent", level);
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(Lines { json: log.json })
-        .with_writer(io::stdout);
-    _ = tracing_subscriber::registry().with(ours).with(lines).try_init();
+    ours.with_target("tribune", level).with_target("agent", level)
 }
+
+/// What decides whether an event is written. There is one log in a process.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Turns events into lines.
 #[derive(Clone, Copy, Debug)]

@@ -128,3 +128,67 @@ fn without_encryption_there_are_no_keys() {
     assert_eq!(status, 500);
     assert!(text.contains(": No keyring to modify (encryption not enabled)\n"), "{text}");
 }
+
+/// Two datacenters of one server each, which know each other.
+fn datacenters() -> (Agent, Agent) {
+    let encrypt = format!("-encrypt={OLD}");
+    let common = ["-server", "-bootstrap-expect=1", "-bind=127.0.0.1", &encrypt];
+    let first = Agent::start_as("n1", &common);
+    let join = format!("-retry-join-wan={}", first.wan);
+    let all = [&common[..], &["-datacenter=dc2", &join]].concat();
+    let second = Agent::start_as("m1", &all);
+    eventually("they have met", || {
+        let known = first.get("/v1/catalog/datacenters");
+        known.text() == r#"["dc1","dc2"]"# && second.get("/v1/kv/a?dc=dc1").status == 404
+    });
+    (first, second)
+}
+
+/// Which pools there are, and their keys.
+fn pools(agent: &Agent, query: &str) -> Vec<(bool, String, u64, Value)> {
+    let response = agent.get(&format!("{PATH}{query}"));
+    let pools: Vec<Value> = serde_json::from_slice(&response.body)
+        .unwrap_or_else(|_| panic!("{} {}", response.status, response.text()));
+    let row = |it: &Value| {
+        let datacenter = it["Datacenter"].as_str().unwrap().to_owned();
+        (it["WAN"] == true, datacenter, it["NumNodes"].as_u64().unwrap(), it["Keys"].clone())
+    };
+    pools.iter().map(row).collect()
+}
+
+#[test]
+fn every_datacenter_is_told() {
+    let (first, mut second) = datacenters();
+    let old = || serde_json::json!({ OLD: 1 });
+    let both = |it: u64| serde_json::json!({ OLD: it });
+    let want = |wan, datacenter: &str, count, keys| (wan, datacenter.to_owned(), count, keys);
+    let rows = [want(true, "dc1", 2, both(2)), want(false, "dc1", 1, old())];
+    let all = [&rows[..], &[want(false, "dc2", 1, old())]].concat();
+    assert_eq!(pools(&first, ""), all);
+    assert_eq!(pools(&first, "?local-only=1"), [want(false, "dc1", 1, old())]);
+
+    // What is begun in one is finished in all.
+    for (method, key) in [("POST", NEW), ("PUT", NEW), ("DELETE", OLD)] {
+        assert_eq!(change(&first, method, key), (200, String::new()), "{method}");
+    }
+    let new: Vec<_> = pools(&second, "").into_iter().map(|it| (it.0, it.1, it.3)).collect();
+    let row = |wan, datacenter: &str, count: u64| {
+        (wan, datacenter.to_owned(), serde_json::json!({ NEW: count }))
+    };
+    assert_eq!(new, [row(true, "dc2", 2), row(false, "dc2", 1), row(false, "dc1", 1)]);
+    let (status, text) = change(&first, "DELETE", NEW);
+    assert_eq!(status, 500);
+    let why = "dc2 (LAN) error: 1/1 nodes reported failure\n\t* m1: ";
+    assert!(text.contains(&format!("{why}Removing the primary key is not allowed")), "{text}");
+
+    // One that cannot be told makes the whole fail.
+    second.kill();
+    eventually("it has failed", || {
+        let members = first.get("/v1/agent/members?wan=1");
+        members.text().contains("\"Status\":4") || members.text().contains("\"Status\": 4")
+    });
+    let (status, text) = change(&first, "POST", OLD);
+    let why = "dc2 (LAN) error: 1/1 nodes reported failure\n\t* dc2: Remote DC has no server";
+    assert!(status == 500 && text.contains(why), "{text}");
+    assert_eq!(pools(&first, "?local-only=1").len(), 1);
+}

@@ -152,3 +152,20 @@ fn all_servers_die_and_come_back_and_nobody_registers_again() {
         })
     });
 }
+
+/// The only server that it knew is gone for good; another one has its place.
+#[test]
+fn an_agent_that_everybody_has_left_joins_again() {
+    let alone = ["-server", "-bootstrap-expect=1", "-bind=127.0.0.1"];
+    let mut first = Agent::prepare_as("n1", &alone);
+    let mut second = Agent::prepare_as("n2", &alone);
+    first.spawn();
+    let joins = [first.lan, second.lan].map(|it| format!("-retry-join={it}"));
+    let arguments = ["-bind=127.0.0.1", "-retry-interval=1s", &joins[0], &joins[1]];
+    let client = Agent::start_as("c1", &arguments);
+    register(&client);
+    first.kill();
+    second.spawn();
+    second.wait_until_ready();
+    eventually("the other one has it", || found(&second) == 1);
+}

@@ -47,7 +47,7 @@ mod ttl;
 
 pub use config::{Capabilities, Config, ScriptChecks};
 pub use definition::{CheckDefinition, CheckSpec, ServiceDefinition};
-pub use local::{Local, MaintenanceError, RegisterError, ServiceHealth, UpdateCheckError};
+pub use local::{Local, MaintenanceError, RegisterError, Reload, ServiceHealth, UpdateCheckError};
 pub use output::{
     CatalogRows, ChangeSeq, CheckOutcome, Event, Output, PersistedFile, RunId, Settled, SyncFailed,
     SyncId,

@@ -2,6 +2,7 @@
 //! restart comes back in `restore`, and what goes to the catalog is put together in `tell`.
 
 mod register;
+mod reload;
 mod restore;
 mod tell;
 
@@ -21,6 +22,7 @@ use crate::table::{LocalService, Tables};
 use crate::ttl::expired_output;
 
 pub use register::{MaintenanceError, RegisterError, UpdateCheckError};
+pub use reload::Reload;
 
 /// The services and checks of this node. See the [crate documentation](crate) for the contract.
 #[derive(Debug)]
@@ -108,6 +110,12 @@ impl Local {
     /// A leader has appeared: what failed without one is tried again now.
     pub fn retry_sync(&mut self, now: Instant) {
         self.sync.leader_seen(now);
+        self.finish(now);
+    }
+
+    /// A server has come into the pool: what it knows is compared soon.
+    pub fn compare_with_server(&mut self, now: Instant) {
+        self.sync.server_seen(now);
         self.finish(now);
     }
 

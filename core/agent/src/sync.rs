@@ -108,6 +108,13 @@ impl Sync {
         }
     }
 
+    /// A server is there that was not: it may know nothing of us. Compare soon; the more agents see
+    /// it come, the less all at once.
+    pub(crate) fn server_seen(&mut self, now: Instant) {
+        let stagger = SERVER_STAGGER * scale(self.member_count);
+        self.full_due = self.full_due.min(now + self.rng.up_to(stagger));
+    }
+
     /// When something is due; at once if there is anything to tell.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         matches!(self.exchange, Exchange::Idle).then_some(self.full_due)
@@ -216,6 +223,8 @@ fn scale(member_count: usize) -> u32 {
 
 /// How far agents spread when a leader appears, times how many more there are than a few.
 const LEADER_STAGGER: Duration = Duration::from_secs(3);
+/// Over how long agents that see a server come spread their looks at it, times [`scale`].
+const SERVER_STAGGER: Duration = Duration::from_secs(3);
 /// A leader was seen, and still it failed: elections come in groups.
 const LEADER_SETTLE: Duration = Duration::from_secs(1);
 

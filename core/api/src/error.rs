@@ -111,6 +111,10 @@ pub enum Error {
     #[error("{0}")]
     Keyring(String),
 
+    /// The configuration cannot be read again. Nothing changed; the text says what to correct.
+    #[error("{0}")]
+    Reload(String),
+
     /// Only servers do that.
     #[error("keyring operations must run against a server node")]
     ServersOnly,
@@ -188,6 +192,7 @@ impl Error {
             | Self::ServerLost
             | Self::Join(_)
             | Self::Keyring(_)
+            | Self::Reload(_)
             | Self::ServersOnly
             | Self::NoPathToDatacenter
             | Self::DatacenterUnreachable

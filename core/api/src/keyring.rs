@@ -50,8 +50,16 @@ pub struct PoolKeys {
     pub datacenter: String,
     /// Members that were there when they were asked.
     pub members: usize,
-    /// Those who have answered, by name.
-    pub answers: BTreeMap<String, KeysOrWhy>,
+    /// How many have answered, with failures or without.
+    pub answered: usize,
+    /// How many have each key.
+    pub installed: BTreeMap<String, u64>,
+    /// How many seal under each key.
+    pub primary: BTreeMap<String, u64>,
+    /// How many have not done what was wanted.
+    pub failed: usize,
+    /// What some of those say, by name.
+    pub failures: BTreeMap<String, String>,
 }
 
 impl KeyOrder {
@@ -111,20 +119,44 @@ fn all_of(complaints: &[String]) -> String {
 }
 
 impl PoolKeys {
+    /// A member has answered. Each does so once.
+    pub fn hear(&mut self, member: &str, answer: KeysOrWhy) {
+        self.answered += 1;
+        match answer {
+            Ok(keys) => {
+                if let Some(first) = keys.first() {
+                    *self.primary.entry(first.clone()).or_default() += 1;
+                }
+                for key in keys {
+                    *self.installed.entry(key).or_default() += 1;
+                }
+            }
+            Err(why) => {
+                self.failed += 1;
+                self.failures.insert(member.to_owned(), why);
+            }
+        }
+    }
+
+    /// Nobody in the pool was asked, and why not. That is told as a failure of `who`.
+    #[must_use]
+    pub fn unasked(mut self, who: &str, why: impl Into<String>) -> Self {
+        self.members = self.members.max(1);
+        self.hear(who, Err(why.into()));
+        self
+    }
+
     fn name(&self) -> String {
         if self.wan { "WAN".to_owned() } else { format!("{} (LAN)", self.datacenter) }
     }
 
     /// What is wrong in this pool, if anything is.
     fn complaints(&self) -> Vec<String> {
-        let (name, members, answered) = (self.name(), self.members, self.answers.len());
-        let failed = |(node, it): (&String, &KeysOrWhy)| {
-            it.as_ref().err().map(|why| format!("{node}: {why}"))
-        };
-        let failures: Vec<_> = self.answers.iter().filter_map(failed).collect();
-        if !failures.is_empty() {
-            let count = failures.len();
-            let head = format!("{name} error: {count}/{members} nodes reported failure");
+        let Self { members, answered, failed, .. } = self;
+        let name = self.name();
+        if *failed != 0 {
+            let head = format!("{name} error: {failed}/{members} nodes reported failure");
+            let failures = self.failures.iter().map(|(node, why)| format!("{node}: {why}"));
             return std::iter::once(head).chain(failures).collect();
         }
         if answered < members {
@@ -134,30 +166,20 @@ impl PoolKeys {
     }
 
     fn write(&self, json: &mut Json) {
-        let mut installed = BTreeMap::<&str, u64>::new();
-        let mut primary = BTreeMap::<&str, u64>::new();
-        for keys in self.answers.values().flatten() {
-            for key in keys {
-                *installed.entry(key).or_default() += 1;
-            }
-            if let Some(first) = keys.first() {
-                *primary.entry(first).or_default() += 1;
-            }
-        }
         json.raw(r#"{"WAN":"#);
         json.bool(self.wan);
         json.field(r#","Datacenter":"#, &self.datacenter);
         json.raw(r#","Segment":"","Keys":"#);
-        counts(json, &installed);
+        counts(json, &self.installed);
         json.raw(r#","PrimaryKeys":"#);
-        counts(json, &primary);
+        counts(json, &self.primary);
         json.raw(r#","NumNodes":"#);
         json.number(self.members as u64);
         json.raw("}");
     }
 }
 
-fn counts(json: &mut Json, counts: &BTreeMap<&str, u64>) {
+fn counts(json: &mut Json, counts: &BTreeMap<String, u64>) {
     json.list(OBJECT, counts, |json, (key, count)| {
         json.string(key);
         json.raw(":");
@@ -228,8 +250,10 @@ mod tests {
     }
 
     fn pool(wan: bool, members: usize, answers: &[(&str, KeysOrWhy)]) -> PoolKeys {
-        let answers = answers.iter().map(|(name, it)| ((*name).to_owned(), it.clone())).collect();
-        PoolKeys { wan, datacenter: "dc1".to_owned(), members, answers }
+        let datacenter = "dc1".to_owned();
+        let mut pool = PoolKeys { wan, datacenter, members, ..PoolKeys::default() };
+        answers.iter().for_each(|(name, it)| pool.hear(name, it.clone()));
+        pool
     }
 
     fn keys(keys: &[&str]) -> KeysOrWhy {

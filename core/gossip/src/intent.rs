@@ -1,4 +1,7 @@
 //! Who means to stay and who means to leave, in Lamport time (Serf's layer).
+//!
+//! Two who have not heard of each other may say something at one Lamport time: a member that it stays,
+//! and somebody else that it leaves. Then it stays, for all who hear of both: it is the one who knows.
 
 use std::sync::Arc;
 
@@ -38,7 +41,10 @@ impl Pool {
             }
             return;
         };
-        if ltime <= self.roster.get(slot).member.status_ltime {
+        let record = self.roster.get(slot);
+        if ltime < record.member.status_ltime
+            || ltime == record.member.status_ltime && !record.going
+        {
             return;
         }
         let me = slot == self.me;
@@ -108,7 +114,9 @@ impl Pool {
     /// Keep what somebody unknown means to do, and whether that is news.
     fn remember_intent(&mut self, name: &str, ltime: LTime, intent: Intent) -> bool {
         let known = self.rumours.get(name).and_then(|it| it.intent);
-        let news = known.is_none_or(|(before, _)| before < ltime);
+        let news = known.is_none_or(|(before, known)| {
+            before < ltime || before == ltime && intent == Intent::Stay && known != Intent::Stay
+        });
         if news {
             self.remember(name, |it| it.intent = Some((ltime, intent)));
         }

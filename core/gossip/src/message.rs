@@ -92,6 +92,29 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// When it is heard among the messages of one packet. Whoever has said that it leaves is not
+    /// failing when it is gone; and whoever says that it stays is no failure either, because it is
+    /// there.
+    pub(crate) const fn turn(&self) -> u8 {
+        match self {
+            Self::Leave { .. } => 0,
+            Self::Ping { .. }
+            | Self::PingReq { .. }
+            | Self::Ack { .. }
+            | Self::Nack { .. }
+            | Self::Alive(_)
+            | Self::Suspect(_)
+            | Self::Dead(_)
+            | Self::Event(_)
+            | Self::Query(_)
+            | Self::Answer { .. }
+            | Self::Relay { .. } => 1,
+            Self::Join { .. } => 2,
+        }
+    }
+}
+
 /// What a member says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alive {

@@ -164,12 +164,16 @@ impl Pool {
             Err(PacketError::Version(_)) => return self.counters.versions += 1,
             Err(PacketError::Malformed(_)) => return self.counters.malformed += 1,
         };
+        let mut told = Vec::new();
         for received in messages {
             match received {
-                Ok(received) => self.on_message(from, received),
+                Ok(received) => told.push(received),
                 Err(_) => self.counters.malformed += 1,
             }
         }
+        // The newest stands first, so that effects would come before their causes.
+        told.sort_by_key(|it| it.message.turn());
+        told.into_iter().for_each(|it| self.on_message(from, it));
         self.check_invariants();
     }
 

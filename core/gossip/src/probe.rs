@@ -201,7 +201,20 @@ impl Pool {
             return;
         }
         let coordinate = self.config.coordinates.then(|| *self.coordinate());
-        self.send(from, &[Message::Ack { seq, coordinate }]);
+        let mut messages = vec![Message::Ack { seq, coordinate }];
+        messages.extend(self.obituary(from));
+        self.send(from, &messages);
+    }
+
+    /// What we believe of whoever asks from this address, if we believe that it is gone. Nobody
+    /// tells it news, so that it would not hear of it, and could not clear itself, before it
+    /// compares with somebody.
+    fn obituary(&self, from: SocketAddr) -> Option<Message> {
+        let record = |slot: &Slot| self.roster.get(*slot);
+        let gone = self.gone.iter().map(record).find(|it| it.member.addr == from)?;
+        let (name, from) = (Text::from(&*gone.member.name), Text::from(&*self.name));
+        let incarnation = gone.member.incarnation;
+        Some(Message::Dead(Accusation { incarnation, name, from }))
     }
 
     pub(crate) fn on_ping_req(

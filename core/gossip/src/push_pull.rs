@@ -274,7 +274,9 @@ impl Entry {
     /// Whether whoever sees it like this would learn something from `other`.
     fn is_behind(&self, other: &Self) -> bool {
         let claim = |it: &Self| Claim { incarnation: it.alive.incarnation, state: it.state };
-        claim(self) < claim(other) || self.status_ltime < other.status_ltime
+        // At one time staying outweighs leaving.
+        let intent = |it: &Self| (it.status_ltime, !it.going);
+        claim(self) < claim(other) || intent(self) < intent(other)
     }
 }
 

@@ -36,11 +36,13 @@ fn packet(tag: u32, body: impl FnOnce(&mut Writer)) -> Bytes {
 }
 
 fn accusation(tag: u32, incarnation: u64, name: &str, from: &str) -> Bytes {
-    packet(tag, |it| {
-        it.u64(1, incarnation);
-        it.str(2, name);
-        it.str(3, from);
-    })
+    packet(tag, |it| accuse(it, incarnation, name, from))
+}
+
+fn accuse(it: &mut Writer, incarnation: u64, name: &str, from: &str) {
+    it.u64(1, incarnation);
+    it.str(2, name);
+    it.str(3, from);
 }
 
 /// What it does, packets taken apart.
@@ -171,6 +173,65 @@ fn whoever_is_accused_refutes_and_raises_its_incarnation() {
 }
 
 #[test]
+fn whoever_is_taken_for_gone_and_asks_is_told() {
+    let mut pool = pool();
+    let (b, c) = (identity("b").addr, identity("c").addr);
+    pool.handle_packet(Instant::START, b, accusation(9, 3, "c", "b"));
+    drain(&mut pool);
+    let ping = packet(3, |it| {
+        it.u64(1, 9);
+        it.str(2, "a");
+    });
+    pool.handle_packet(Instant::START, c, ping.clone());
+    let (_, messages) = drain(&mut pool);
+    let [(_, Message::Ack { .. }), (to, Message::Dead(told)), ..] = &messages[..] else {
+        panic!("{messages:?}")
+    };
+    assert_eq!((*to, told.incarnation, &*told.name, &*told.from), (c, 3, "c", "a"));
+    // And whoever is not, is not.
+    pool.handle_packet(Instant::START, identity("d").addr, ping);
+    let (_, messages) = drain(&mut pool);
+    let dead =
+        |(_, it): &(SocketAddr, Message)| matches!(it, Message::Dead(it) if &*it.from == "a");
+    assert!(!messages.iter().any(dead), "{messages:?}");
+}
+
+/// A member says that it stays, and somebody who has not heard it, at the same Lamport time, that it
+/// leaves. Nobody goes on believing the latter because it was heard first.
+#[test]
+fn whoever_stays_is_not_taken_for_leaving_because_of_what_was_said_at_the_same_time() {
+    let (stay, leave, alive) = (Saying::Join(4), Saying::Leave(4), Saying::Alive(1));
+    for order in [[&alive, &stay, &leave], [&alive, &leave, &stay], [&leave, &stay, &alive]] {
+        let sayings = order.map(Clone::clone);
+        assert_eq!(told(&sayings), Some((Status::Alive, 1, 4)), "{sayings:?}");
+    }
+}
+
+/// What stands first in a packet is the newest. Heard in this order, somebody who comes back would
+/// have failed once more before, and somebody who dies on its way out would have failed.
+#[test]
+fn in_one_packet_what_somebody_means_to_do_is_heard_in_its_turn() {
+    let together = |sayings: &[Saying]| {
+        let mut pool = pool();
+        pool.handle_packet(Instant::START, identity("b").addr, Saying::Alive(1).packet("x"));
+        for round in sayings.chunks(2) {
+            let mut writer = Writer::new();
+            writer.u64(1, 1);
+            writer.str(2, "dc1");
+            round.iter().for_each(|it| it.write(&mut writer, "x"));
+            pool.handle_packet(Instant::START, identity("b").addr, writer.finish());
+        }
+        let (outputs, _) = drain(&mut pool);
+        let change = |it: Output| if let Output::Member(it) = it { Some(it.change) } else { None };
+        outputs.into_iter().filter_map(change).collect::<Vec<_>>()
+    };
+    let left = [Saying::Dead(1), Saying::Leave(4)];
+    assert_eq!(together(&left), [Change::Join, Change::Leave]);
+    let back = left.into_iter().chain([Saying::Join(5), Saying::Alive(2)]).collect::<Vec<_>>();
+    assert_eq!(together(&back), [Change::Join, Change::Leave, Change::Join]);
+}
+
+#[test]
 fn whoever_has_spoken_since_is_not_suspect() {
     let mut pool = pool();
     let b = identity("b").addr;
@@ -233,23 +294,30 @@ enum Saying {
 
 impl Saying {
     fn packet(&self, name: &str) -> Bytes {
-        let intent = |tag, ltime| {
-            packet(tag, |it| {
-                it.u64(1, ltime);
-                it.str(2, name);
-            })
+        let mut writer = Writer::new();
+        writer.u64(1, 1);
+        writer.str(2, "dc1");
+        self.write(&mut writer, name);
+        writer.finish()
+    }
+
+    /// Append it to a packet.
+    fn write(&self, packet: &mut Writer, name: &str) {
+        let intent = |it: &mut Writer, ltime| {
+            it.u64(1, ltime);
+            it.str(2, name);
         };
         match *self {
-            Self::Alive(incarnation) => packet(7, |it| {
+            Self::Alive(incarnation) => packet.nested(7, |it| {
                 it.u64(1, incarnation);
                 it.str(2, name);
                 it.u128(3, 99);
                 it.bytes(4, &[10, 0, 0, 99, 0x20, 0x6d]);
             }),
-            Self::Dead(incarnation) => accusation(9, incarnation, name, "b"),
-            Self::Left(incarnation) => accusation(9, incarnation, name, name),
-            Self::Join(ltime) => intent(10, ltime),
-            Self::Leave(ltime) => intent(11, ltime),
+            Self::Dead(incarnation) => packet.nested(9, |it| accuse(it, incarnation, name, "b")),
+            Self::Left(incarnation) => packet.nested(9, |it| accuse(it, incarnation, name, name)),
+            Self::Join(ltime) => packet.nested(10, |it| intent(it, ltime)),
+            Self::Leave(ltime) => packet.nested(11, |it| intent(it, ltime)),
         }
     }
 }
@@ -263,8 +331,8 @@ fn saying() -> impl Strategy<Value = Saying> {
 }
 
 fn intent() -> impl Strategy<Value = Saying> {
-    // What one member means at one time is one thing.
-    (1..6_u64).prop_map(|it| if it % 2 == 0 { Saying::Leave(it) } else { Saying::Join(it) })
+    let ltime = 1..4_u64;
+    prop_oneof![ltime.clone().prop_map(Saying::Leave), ltime.prop_map(Saying::Join)]
 }
 
 /// What a member that was told all of this thinks of `x`.

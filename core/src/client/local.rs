@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tribune_agent::{self as agent, CatalogRows, SyncFailed, SyncId};
+use tribune_agent::{self as agent, CatalogRows, ChangeSeq, Reload, SyncFailed, SyncId};
 use tribune_api::agent::{AgentCall, NodeFacts};
+use tribune_api::http::Response;
 use tribune_base::id::ServerId;
 use tribune_base::time::Duration;
 use tribune_state::{Command, Node, Registration};
@@ -27,13 +28,21 @@ impl Client {
             tribune_api::agent::perform(call, &mut self.local, &facts, self.now);
         match change {
             None => self.reply(id, response),
-            // Who is told "registered" may look it up at once, and keeps it over a crash.
-            Some(change) => {
-                let deadline = self.now + self.config.settle_max;
-                self.ledger.wait(id, Pending::Settling { change, response }, deadline);
-                self.settle();
-            }
+            Some(change) => self.reply_settled(id, change, response),
         }
+    }
+
+    /// The configuration was read again.
+    pub(super) fn reload(&mut self, id: RequestId, reload: Reload) {
+        let change = self.local.reload(self.now, reload);
+        self.reply_settled(id, change, Response::empty(200));
+    }
+
+    /// Who is told "registered" may look it up at once, and keeps it over a crash.
+    fn reply_settled(&mut self, id: RequestId, change: ChangeSeq, response: Response) {
+        let deadline = self.now + self.config.settle_max;
+        self.ledger.wait(id, Pending::Settling { change, response }, deadline);
+        self.settle();
     }
 
     /// Answer those whose change is safe.
@@ -125,6 +134,7 @@ impl Client {
                 ("consul".to_owned(), consul),
                 ("serf_lan".to_owned(), self.gossip.stats()),
             ]),
+            meta: self.local.config().meta.clone(),
             ..config.facts()
         }
     }

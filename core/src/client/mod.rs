@@ -217,7 +217,7 @@ impl Client {
                 self.reply_all(woken);
             }
             // Only servers give orders.
-            News::Keys(_) => {}
+            News::Keys(_) | News::KeysWanted(..) => {}
             News::Left => self.gone(),
         }
     }
@@ -231,6 +231,9 @@ impl Client {
             Some(server) => {
                 self.route.found(id, server.address.into(), &mut self.rng);
                 self.local.retry_sync(self.now);
+                if event.change == Change::Join {
+                    self.local.compare_with_server(self.now);
+                }
                 self.ask_now();
             }
             None if self.route.remove(id) => self.ask_others(id),
@@ -245,6 +248,7 @@ impl Client {
         }
         match call {
             Call::Agent(call) => self.agent_call(id, call),
+            Call::Reload(reload) => self.reload(id, *reload),
             Call::Join { area: Area::Wan, .. }
             | Call::Alone { area: Area::Wan }
             | Call::ForceLeave { area: Area::Wan, .. } => {

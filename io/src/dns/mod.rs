@@ -25,6 +25,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tribune_api::coordinate::Places;
@@ -69,6 +70,28 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
+/// The settings in force: shared by all who answer, and replaced by whoever reads the configuration
+/// again.
+#[derive(Clone, Debug)]
+pub struct Settings(Arc<ArcSwap<Config>>);
+
+impl Settings {
+    /// These, to begin with.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// Those that hold now.
+    pub fn get(&self) -> Arc<Config> {
+        self.0.load_full()
+    }
+
+    /// From now on these hold.
+    pub fn set(&self, config: Config) {
+        self.0.store(Arc::new(config));
+    }
+}
+
 /// The catalog at one moment.
 #[derive(Debug)]
 pub struct Moment {
@@ -81,13 +104,8 @@ pub struct Moment {
 impl Moment {
     /// What `view` shows at `now`, which is `now_unix` in seconds since 1970; nothing, if it is not
     /// fresh and may not be stale.
-    pub fn new(
-        view: &View,
-        (now, now_unix): (Instant, u64),
-        allow_stale: bool,
-        config: Arc<Config>,
-    ) -> Self {
-        let (snapshot, places) = (fresh(view, now, allow_stale), Arc::clone(&view.places));
+    pub fn new(view: &View, (now, now_unix): (Instant, u64), config: Arc<Config>) -> Self {
+        let (snapshot, places) = (fresh(view, now, config.allow_stale), Arc::clone(&view.places));
         Self { snapshot, places, config, now_unix }
     }
 }
@@ -123,12 +141,13 @@ async fn forward(
     packet: Bytes,
     transport: Transport,
     from: IpAddr,
-    config: &Config,
+    config: Arc<Config>,
 ) -> Bytes {
     let unavailable = refuse(&packet, Rcode::ServFail);
-    let datacenter = datacenter(&packet, config);
+    let datacenter = datacenter(&packet, &config);
     let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, Some(from));
     request.asker.afar = config.translate_wan_addrs;
+    request.asker.zone = Some(config);
     let request = request.of_datacenter(datacenter.as_deref());
     let asked = Call::Forward { request, changes: false, patience: FORWARD_MAX };
     match node.call(asked).await {
@@ -150,7 +169,9 @@ async fn ask_across<S: Source>(
         Elsewhere::Datacenter(datacenter) => {
             let unavailable = refuse(&packet, Rcode::ServFail);
             let mut request = OwnedRequest::dns(packet, transport == Transport::Tcp, asker.ip);
-            request.asker.afar = source.config().translate_wan_addrs;
+            let config = source.config();
+            request.asker.afar = config.translate_wan_addrs;
+            request.asker.zone = Some(config);
             let there = Remote { datacenter, changes: false, wait: Duration::ZERO };
             match node.call(Call::Across { request, there }).await {
                 Ok(response) if response.status == 200 => response.body,

@@ -99,7 +99,7 @@ async fn answer<S: Source>(
 ) {
     if let Some(node) = responder.source().forwards_to() {
         let (packet, config) = (Bytes::copy_from_slice(packet), responder.source().config());
-        let response = forward(node, packet, Transport::Tcp, from, &config).await;
+        let response = forward(node, packet, Transport::Tcp, from, config).await;
         return put(&response, responses);
     }
     let start = responses.len();

@@ -90,7 +90,7 @@ pub(super) async fn pass_on<U: Udp, S: Source>(socket: U, source: Arc<S>) {
                 tasks.spawn(async move {
                     let Some(node) = source.forwards_to() else { return };
                     let config = source.config();
-                    let response = forward(node, packet, Transport::Udp, from.ip(), &config).await;
+                    let response = forward(node, packet, Transport::Udp, from.ip(), config).await;
                     if !response.is_empty() {
                         send(&*socket, &response, from).await;
                     }

@@ -10,6 +10,7 @@ use std::future::{Future as _, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,9 +18,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
+use tribune_api::agent::AgentCall;
 use tribune_api::error::Error;
 use tribune_api::http::{Method, Request, Response};
 use tribune_api::plan::{self, Context, Plan, PoolCall, Read};
@@ -43,7 +45,9 @@ pub struct Api {
     /// Headers every answer carries besides its own: `http_config.response_headers`.
     pub headers: Vec<(String, String)>,
     /// Connections one address may have open. More are told so and closed.
-    pub connections_per_client_max: usize,
+    pub connections_per_client_max: Arc<AtomicUsize>,
+    /// Who reads the configuration again, if there is one.
+    pub reloads: Option<Reloads>,
     /// Whether this is a client agent, which has no state: what is asked of that, servers answer.
     pub forwards: Option<Patience>,
     /// The port that addresses to join have without one.
@@ -53,6 +57,10 @@ pub struct Api {
     /// Whether answers carry a `Date`. Not in simulations: it comes from a clock that is not ours.
     pub date: bool,
 }
+
+/// Asks somebody to read the configuration again, who answers when it is in force, or with what is
+/// wrong with it. One who asks while others wait is refused.
+pub type Reloads = mpsc::Sender<oneshot::Sender<Result<(), String>>>;
 
 /// How long servers may take to answer what a client agent asks them.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +77,7 @@ where
     L: Listener,
     L::Stream: Stream,
 {
-    let connections = Connections::new(api.connections_per_client_max, 0);
+    let connections = Connections::new(Arc::clone(&api.connections_per_client_max), 0);
     let mut tasks = JoinSet::new();
     while !*stop.borrow() {
         let accepted = tokio::select! {
@@ -211,6 +219,7 @@ async fn answer(request: &Request<'_>, api: &Api) -> Result<Response, Error> {
 async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
     match plan {
         Plan::Answer(response) => Ok(response),
+        Plan::Agent(AgentCall::Reload) if api.reloads.is_some() => reload(api).await,
         Plan::Agent(call) => api.node.call(Call::Agent(call)).await,
         Plan::Pool(PoolCall::Join { address, wan }) => {
             let (area, port) = match wan {
@@ -230,6 +239,20 @@ async fn at_home(plan: Plan, api: &Api) -> Result<Response, Error> {
         Plan::Read(_) | Plan::Write(_) | Plan::Status(_) | Plan::Operator(_) | Plan::Remote(_) => {
             unreachable!("a server's business")
         }
+    }
+}
+
+async fn reload(api: &Api) -> Result<Response, Error> {
+    let (done, outcome) = oneshot::channel();
+    let reloads = api.reloads.as_ref().ok_or(Error::ShuttingDown)?;
+    reloads.try_send(done).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => Error::ShuttingDown,
+    })?;
+    match outcome.await {
+        Ok(Ok(())) => Ok(Response::empty(200)),
+        Ok(Err(text)) => Err(Error::Reload(text)),
+        Err(_) => Err(Error::ShuttingDown),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicUsize;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -60,7 +61,8 @@ impl Server {
     /// peers' queues that overflow then, and they drop what is too much.
     pub fn new(rpc: Rpc, heard: mpsc::Sender<Heard>) -> Self {
         let Limits { connections_per_address_max, connections_max, .. } = rpc.0.limits;
-        let connections = Connections::new(connections_per_address_max, connections_max);
+        let connections =
+            Connections::new(AtomicUsize::new(connections_per_address_max), connections_max);
         Self { rpc, connections, heard }
     }
 

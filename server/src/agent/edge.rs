@@ -18,14 +18,15 @@ use tribune_api::prepared::Asker;
 use tribune_base::rng::Rng;
 use tribune_base::time::Instant;
 use tribune_core::View;
-use tribune_io::dns::{self as dns_server, Moment, Server as DnsServer, Source};
+use tribune_io::dns::{self as dns_server, Moment, Server as DnsServer, Settings, Source};
 use tribune_io::driver::Resolve;
 use tribune_io::handle::NodeHandle;
-use tribune_io::http::{self, Api};
+use tribune_io::http::{self, Api, Reloads};
 use tribune_io::net::{Net as _, TokioNet};
 use tribune_io::{clock, storage};
 use tribune_state::Snapshot;
 
+use super::reload::Live;
 use super::{Failed, settings};
 use crate::config::{Config, Listen};
 
@@ -43,6 +44,7 @@ impl Edge {
         context: Arc<Context>,
         seed: u64,
         node: &NodeHandle,
+        (live, reloads): (&Live, Reloads),
         stop: watch::Receiver<bool>,
     ) -> Result<Self, Failed> {
         let mut headers: Vec<_> = config.http.response_headers.clone().into_iter().collect();
@@ -53,7 +55,8 @@ impl Edge {
             node: node.clone(),
             context,
             headers,
-            connections_per_client_max: config.limits.http_max_conns_per_client,
+            connections_per_client_max: Arc::clone(&live.http_connections_max),
+            reloads: Some(reloads),
             forwards: (!config.server).then(|| settings::patience(config)),
             join_port: config.ports.serf_lan,
             join_port_wan: config.ports.serf_wan.unwrap_or(WAN_PORT),
@@ -65,8 +68,7 @@ impl Edge {
         }
         let catalog = Arc::new(Catalog {
             node: node.clone(),
-            config: Arc::new(settings::dns(config)),
-            allow_stale: config.dns.allow_stale,
+            settings: live.dns.clone(),
             forwards: !config.server,
         });
         let mut rng = Rng::stream(seed, "edge");
@@ -159,15 +161,14 @@ pub(super) fn cannot_listen(
 #[derive(Debug)]
 struct Catalog {
     node: NodeHandle,
-    config: Arc<dns::Config>,
-    allow_stale: bool,
+    settings: Settings,
     /// Whether it is servers that know the catalog.
     forwards: bool,
 }
 
 impl Source for Catalog {
     fn snapshot(&self) -> Option<Snapshot> {
-        dns_server::fresh(&self.node.view(), self.node.now(), self.allow_stale)
+        dns_server::fresh(&self.node.view(), self.node.now(), self.settings.get().allow_stale)
     }
 
     fn places(&self) -> Arc<Places> {
@@ -175,7 +176,7 @@ impl Source for Catalog {
     }
 
     fn config(&self) -> Arc<dns::Config> {
-        Arc::clone(&self.config)
+        self.settings.get()
     }
 
     fn now_unix(&self) -> u64 {
@@ -194,28 +195,24 @@ impl Source for Catalog {
 /// Answers what client agents pass on.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    config: Arc<dns::Config>,
-    /// The same, for clients in other datacenters.
-    afar: Arc<dns::Config>,
-    allow_stale: bool,
+    settings: Settings,
     rng: Mutex<Rng>,
 }
 
 impl Resolver {
-    pub(super) fn new(config: &Config, seed: u64) -> Self {
-        let rng = Mutex::new(Rng::stream(seed, "resolver"));
-        let allow_stale = config.dns.allow_stale;
-        let config = settings::dns(config);
-        let afar = Arc::new(dns::Config { afar: true, ..config.clone() });
-        Self { config: Arc::new(config), afar, allow_stale, rng }
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+        Self { settings, rng: Mutex::new(Rng::stream(seed, "resolver")) }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, view: &View, now: Instant, asker: &Asker) -> (Moment, u64) {
-        let config = if asker.afar { &self.afar } else { &self.config };
-        let now = (now, now_unix());
-        let moment = Moment::new(view, now, self.allow_stale, Arc::clone(config));
+        let mut config = self.settings.get();
+        if asker.afar || asker.zone.is_some() {
+            let zone = asker.zone.as_ref().unwrap_or(&config);
+            config = Arc::new(dns::Config { afar: asker.afar, ..zone.answered_by(&config) });
+        }
+        let moment = Moment::new(view, (now, now_unix()), config);
         (moment, self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw())
     }
 }

@@ -140,7 +140,9 @@ fn newest_snapshot(dir: &Path) -> Result<(Option<SnapshotMeta>, Store), Failed> 
 }
 
 /// What the configuration files register and check.
-fn definitions(config: &Config) -> Result<(Vec<ServiceDefinition>, Vec<CheckDefinition>), Failed> {
+pub(super) fn definitions(
+    config: &Config,
+) -> Result<(Vec<ServiceDefinition>, Vec<CheckDefinition>), Failed> {
     let unknown = tribune_agent::definition::UnknownFields::Refused;
     let services = config.services.iter().map(|it| {
         let parsed = ServiceDefinition::from_value(&it.value, unknown);

@@ -176,11 +176,9 @@ fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
         (format!("wan_{family}"), wan),
     ]);
     tagged_addresses.extend(config.tagged_addresses.clone());
-    let mut meta = config.node_meta.clone();
-    meta.insert("consul-network-segment".to_owned(), String::new());
     tribune_agent::Config {
         tagged_addresses,
-        meta,
+        meta: meta(config),
         datacenter: config.datacenter.clone(),
         script_checks: match config.check.scripts {
             ScriptChecks::Disabled => Scripts { remote: false, local: false },
@@ -194,6 +192,13 @@ fn agent(config: &Config, id: NodeId) -> tribune_agent::Config {
         persist: !config.dev,
         ..tribune_agent::Config::new(&config.node_name, id, &address)
     }
+}
+
+/// What the catalog says about this node, besides its addresses.
+pub(super) fn meta(config: &Config) -> BTreeMap<String, String> {
+    let mut meta = config.node_meta.clone();
+    meta.insert("consul-network-segment".to_owned(), String::new());
+    meta
 }
 
 /// What the API needs to know of the configuration.
@@ -220,6 +225,7 @@ pub(super) fn dns(config: &Config) -> dns::Config {
         node: config.node_name.clone(),
         domain: name(&settings.domain),
         alt_domain: settings.alt_domain.as_deref().map(name),
+        allow_stale: settings.allow_stale,
         a_record_limit: settings.a_record_limit,
         udp_answer_limit: settings.udp_answer_limit,
         enable_truncate: settings.enable_truncate,

@@ -2,26 +2,51 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::task::JoinSet;
+use serde_json::Value;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, error};
 
 use crate::client::{Asker, Endpoint};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Definition, Listen};
 use crate::watch::{Configured, Handler, Step, Watcher};
 
-/// Start every watch of the configuration. They end, and their programs with them, when the result
-/// is dropped.
-pub(super) fn start(config: &Config) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    // The configuration is not made without one if there are watches.
-    let Some(listen) = config.http_listen.first() else { return tasks };
-    let asker = Asker { endpoint: endpoint(listen), headers: Vec::new(), shared: Vec::new() };
-    for definition in &config.watches {
-        let Configured { plan, handler } =
-            Configured::parse(&definition.value).expect("a configuration makes sense");
-        tasks.spawn(run(Watcher::new(asker.clone(), plan), handler));
+/// The watches that run. They end, and their programs with them, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Watches {
+    /// Asks this agent. None can be asked if nobody listens.
+    asker: Option<Asker>,
+    running: Vec<(Value, AbortHandle)>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches {
+    /// Start every watch of the configuration.
+    pub(super) fn start(config: &Config) -> Self {
+        let asker = |it| Asker { endpoint: endpoint(it), headers: Vec::new(), shared: Vec::new() };
+        let asker = config.http_listen.first().map(asker);
+        let mut watches = Self { asker, running: Vec::new(), tasks: JoinSet::new() };
+        watches.set(&config.watches);
+        watches
     }
-    tasks
+
+    /// From now on it is these. What runs already goes on: its handler has been told.
+    pub(super) fn set(&mut self, definitions: &[Definition]) {
+        let mut before = std::mem::take(&mut self.running);
+        for Definition { value, .. } in definitions {
+            if let Some(at) = before.iter().position(|it| it.0 == *value) {
+                self.running.push(before.swap_remove(at));
+                continue;
+            }
+            // The configuration is not made without one if there are watches.
+            let Some(asker) = self.asker.clone() else { continue };
+            let Configured { plan, handler } =
+                Configured::parse(value).expect("a configuration makes sense");
+            let task = self.tasks.spawn(run(Watcher::new(asker, plan), handler));
+            self.running.push((value.clone(), task));
+        }
+        before.iter().for_each(|(_, task)| task.abort());
+        while self.tasks.try_join_next().is_some() {}
+    }
 }
 
 async fn run(mut watcher: Watcher, handler: Handler) {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tribune_base::hcl::Format;
 
 use super::terminal::{Failure, Terminal};
-use crate::config::{Host, Kind, Sources, kind_of};
+use crate::config::{BuildError, Config, Host, Kind, Sources, kind_of};
 
 /// Run an agent
 #[derive(Clone, Debug)]
@@ -47,6 +47,14 @@ impl Agent {
         if !self.args.is_empty() {
             return Err(format!("==> Unexpected extra arguments: {:?}", self.args).into());
         }
+        let config = self.read().map_err(|error| format!("==> {error}"))?;
+        _ = terminal.out.flush();
+        let command = self.clone();
+        Ok(crate::agent::run(config, Box::new(move || command.read())))
+    }
+
+    /// Everything that this command line names, as it is now.
+    fn read(&self) -> Result<Config, BuildError> {
         let mut sources = Sources::new(self.format.map(Into::into));
         if self.dev {
             sources.dev();
@@ -54,9 +62,7 @@ impl Agent {
         self.paths.iter().for_each(|it| sources.path(it));
         self.fragments.iter().for_each(|it| sources.fragment(it));
         sources.flags(&self.flags);
-        let config = sources.build(&Host::probe()).map_err(|error| format!("==> {error}"))?;
-        _ = terminal.out.flush();
-        Ok(crate::agent::run(config))
+        sources.build(&Host::probe())
     }
 }
 

@@ -15,6 +15,7 @@ mod maint;
 mod members;
 mod operator;
 mod pattern;
+mod reload;
 mod rtt;
 mod service;
 mod shim;
@@ -64,6 +65,7 @@ enum Command {
     /// Look after the servers: consensus and autopilot
     #[command(subcommand)]
     Operator(operator::Operator),
+    Reload(reload::Reload),
     Rtt(rtt::Rtt),
     /// Register and deregister services of the local agent
     #[command(subcommand)]
@@ -139,6 +141,7 @@ impl Command {
             Self::Maint(command) => command.run(terminal),
             Self::Members(command) => command.run(terminal),
             Self::Operator(command) => command.run(terminal),
+            Self::Reload(command) => command.run(terminal),
             Self::Rtt(command) => command.run(terminal),
             Self::Services(command) => command.run(terminal),
             Self::Validate(command) => command.run(terminal),

@@ -133,6 +133,7 @@ impl Checker<'_> {
             services: self.services(),
             checks: self.checks(),
             watches,
+            fixed: settings.fixed(),
             unsupported: settings.unsupported().to_vec(),
             warnings: std::mem::take(&mut self.warnings),
         }

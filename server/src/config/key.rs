@@ -41,6 +41,8 @@ pub(crate) enum Kind {
 pub(crate) enum Support {
     /// It does what it says.
     Honoured,
+    /// The same, and it is heard again while the agent runs.
+    Reloaded,
     /// There is nothing to do: what it asks for is always so, or its subject does not exist here.
     Moot,
     /// Somebody may miss it.
@@ -73,6 +75,10 @@ const fn honoured(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, support: Support::Honoured }
 }
 
+const fn reloaded(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, support: Support::Reloaded }
+}
+
 const fn moot(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, support: Support::Moot }
 }
@@ -90,7 +96,7 @@ pub(crate) const KEYS: &[Key] = &[
     // Who this is.
     honoured("node_name", Text),
     honoured("node_id", Text),
-    honoured("node_meta", TextMap),
+    reloaded("node_meta", TextMap),
     honoured("disable_host_node_id", Bool),
     honoured("datacenter", Text),
     honoured("primary_datacenter", Text),
@@ -259,24 +265,24 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("domain", Text),
     honoured("alt_domain", Text),
     honoured("recursors", Texts),
-    honoured("dns_config.allow_stale", Bool),
-    honoured("dns_config.a_record_limit", Int),
-    honoured("dns_config.disable_compression", Bool),
-    honoured("dns_config.enable_truncate", Bool),
+    reloaded("dns_config.allow_stale", Bool),
+    reloaded("dns_config.a_record_limit", Int),
+    reloaded("dns_config.disable_compression", Bool),
+    reloaded("dns_config.enable_truncate", Bool),
     honoured("dns_config.max_stale", Duration),
-    honoured("dns_config.node_ttl", Duration),
-    honoured("dns_config.only_passing", Bool),
+    reloaded("dns_config.node_ttl", Duration),
+    reloaded("dns_config.only_passing", Bool),
     honoured("dns_config.recursor_strategy", Text),
     honoured("dns_config.recursor_timeout", Duration),
-    honoured("dns_config.service_ttl", DurationMap),
-    honoured("dns_config.udp_answer_limit", Int),
-    honoured("dns_config.enable_additional_node_meta_txt", Bool),
+    reloaded("dns_config.service_ttl", DurationMap),
+    reloaded("dns_config.udp_answer_limit", Int),
+    reloaded("dns_config.enable_additional_node_meta_txt", Bool),
     honoured("dns_config.use_cache", Bool),
     honoured("dns_config.cache_max_age", Duration),
-    honoured("dns_config.soa.refresh", Uint),
-    honoured("dns_config.soa.retry", Uint),
-    honoured("dns_config.soa.expire", Uint),
-    honoured("dns_config.soa.min_ttl", Uint),
+    reloaded("dns_config.soa.refresh", Uint),
+    reloaded("dns_config.soa.retry", Uint),
+    reloaded("dns_config.soa.expire", Uint),
+    reloaded("dns_config.soa.min_ttl", Uint),
     ignored("dns_config.prefer_namespace", Bool),
 
     // HTTP and the web interface.
@@ -304,7 +310,7 @@ pub(crate) const KEYS: &[Key] = &[
     ignored("ui_config.dashboard_url_templates", TextMap),
 
     // What clients may ask for.
-    honoured("limits.http_max_conns_per_client", Int),
+    reloaded("limits.http_max_conns_per_client", Int),
     honoured("limits.rpc_max_conns_per_client", Int),
     honoured("limits.rpc_handshake_timeout", Duration),
     honoured("limits.kv_max_value_size", Uint),
@@ -326,21 +332,21 @@ pub(crate) const KEYS: &[Key] = &[
     honoured("session_ttl_min", Duration),
 
     // Services and checks.
-    honoured("service", Blocks),
-    honoured("services", Blocks),
-    honoured("check", Blocks),
-    honoured("checks", Blocks),
+    reloaded("service", Blocks),
+    reloaded("services", Blocks),
+    reloaded("check", Blocks),
+    reloaded("checks", Blocks),
     honoured("enable_script_checks", Bool),
     honoured("enable_local_script_checks", Bool),
     honoured("check_update_interval", Duration),
     honoured("check_output_max_size", Int),
-    honoured("discard_check_output", Bool),
+    reloaded("discard_check_output", Bool),
     ignored("enable_agent_tls_for_checks", Bool),
     ignored("enable_central_service_config", Bool),
-    honoured("watches", Blocks),
+    reloaded("watches", Blocks),
 
     // Logs and numbers.
-    honoured("log_level", Text),
+    reloaded("log_level", Text),
     honoured("log_json", Bool),
     ignored("log_file", Text),
     ignored("log_rotate_bytes", Int),

@@ -99,6 +99,14 @@ impl Settings {
         &self.unsupported
     }
 
+    /// The keys that a running agent does not hear again, and what they say.
+    pub(crate) fn fixed(&self) -> BTreeMap<&'static str, Setting> {
+        let is_fixed =
+            |path: &&str| key::find(path).is_some_and(|it| it.support == Support::Honoured);
+        let fixed = self.by_path.iter().filter(|(path, _)| is_fixed(path));
+        fixed.map(|(path, it)| (*path, it.setting.clone())).collect()
+    }
+
     fn setting(&self, path: &str) -> Option<&Setting> {
         debug_assert!(key::find(path).is_some_and(|it| it.path == path), "no such key: {path}");
         self.by_path.get(path).map(|it| &it.setting)
@@ -106,7 +114,7 @@ impl Settings {
 
     fn note_unsupported(&mut self, origin: &str, key: &Key, setting: &Setting) {
         let security = match key.support {
-            Support::Honoured | Support::Moot => return,
+            Support::Honoured | Support::Reloaded | Support::Moot => return,
             Support::Ignored => false,
             Support::Unguarded => true,
         };

@@ -1,6 +1,6 @@
 //! The configuration that an agent runs with: every default filled in, every address resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use serde_json::Value;
 use tribune_base::id::NodeId;
 use tribune_core::config::KvReplication;
 use tribune_io::gossip::Key;
+
+use super::schema::Setting;
 
 /// A configuration that makes sense. There is no other kind: [`Sources::build`](super::Sources::build)
 /// is the only way to get one.
@@ -114,6 +116,8 @@ pub struct Config {
     pub checks: Vec<Definition>,
     /// Watches (`watches`), unparsed.
     pub watches: Vec<Definition>,
+    /// What the sources say about that which stays as it is while the agent runs.
+    pub(crate) fixed: BTreeMap<&'static str, Setting>,
     /// Keys that the original knows and this version does not honour. The agent warns about each.
     pub unsupported: Vec<Unsupported>,
     /// What is legal, but probably not meant. The agent warns about each.
@@ -121,6 +125,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// The keys whose new values in `newer` take a restart.
+    pub fn needing_restart(&self, newer: &Self) -> Vec<&'static str> {
+        let paths: BTreeSet<_> = self.fixed.keys().chain(newer.fixed.keys()).copied().collect();
+        let changed = |it: &&str| self.fixed.get(it) != newer.fixed.get(it);
+        paths.into_iter().filter(changed).collect()
+    }
+
     /// What to tell an operator at the start, in the original's form.
     pub fn summary(&self) -> String {
         let port = |it: Option<u16>| it.map_or(-1, i32::from);

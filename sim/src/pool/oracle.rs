@@ -46,6 +46,9 @@ pub struct Oracle {
     /// By observer and subject: the incarnation that was last seen dead, in this life of the
     /// observer.
     dead: BTreeMap<(usize, usize), u64>,
+    /// By observer and subject: whether it was alive when it was last seen, in this life of the
+    /// observer.
+    seen: BTreeMap<(usize, usize), bool>,
     /// By observer: Lamport times.
     ltimes: BTreeMap<usize, [LTime; 3]>,
 }
@@ -82,6 +85,8 @@ struct Truth {
     up: bool,
     /// Since when it has been up or down.
     since: Instant,
+    /// Since its beginning it has known everybody, as alive.
+    informed: bool,
     /// The last moment that it knew nobody else.
     alone_at: Instant,
     /// The greatest incarnation that it has given itself, in any life.
@@ -102,6 +107,7 @@ impl Oracle {
                 pool: pool.config().pool.clone(),
                 up: true,
                 since: now,
+                informed: false,
                 alone_at: Instant::START,
                 incarnation: 0,
                 stalled_until: Instant::START,
@@ -113,6 +119,7 @@ impl Oracle {
         let truth = &mut self.truths[host];
         truth.up = true;
         truth.since = now;
+        truth.informed = 1 < pool.len();
         truth.leaving = false;
         truth.forced = false;
         self.left.remove(&host);
@@ -131,6 +138,7 @@ impl Oracle {
     /// Whoever starts again knows nothing of what it saw.
     fn forget_memory_of(&mut self, host: usize) {
         self.dead.retain(|(by, _), _| *by != host);
+        self.seen.retain(|(by, _), _| *by != host);
         self.ltimes.remove(&host);
         self.events.values_mut().for_each(|it| {
             it.remove(&host);
@@ -201,6 +209,8 @@ impl Oracle {
             let text = format!("{by} sees {}, who is not of this pool", member.name);
             return self.violate("GO-4", now, text);
         }
+        let alive = matches!(change, Change::Join | Change::Update);
+        let was_alive = self.seen.insert((by, of), alive).unwrap_or(self.truths[by].informed);
         let truth = &self.truths[of];
         match change {
             Change::Failed | Change::Leave => {
@@ -210,7 +220,12 @@ impl Oracle {
                 if *change == Change::Failed && truth.leaving && there && self.calm && !slow {
                     let text = format!("{by} takes {of}, who is leaving, for failed");
                     self.violate("GO-6", now, text);
-                } else if *change == Change::Failed && there && !truth.forced {
+                } else if *change == Change::Failed && there && !truth.forced && was_alive {
+                    // Whoever never saw it alive, or took it for gone before, repeats the verdict of
+                    // somebody else, who was looked at when it was given. That may be about an
+                    // earlier life for as long as nobody knows of the new one: those who come back
+                    // to another part of the pool are found by trying one of the failed now and
+                    // then, and no time is promised for that.
                     self.observe_death(by, of, hosts[of].slow.is_some(), now);
                 }
             }

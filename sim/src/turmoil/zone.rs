@@ -62,7 +62,7 @@ impl Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, view: &View, now: Instant, _: &Asker) -> (Moment, u64) {
-        let moment = Moment::new(view, (now, 0), true, config());
+        let moment = Moment::new(view, (now, 0), config());
         (moment, self.0.lock().unwrap_or_else(PoisonError::into_inner).draw())
     }
 }

@@ -303,6 +303,13 @@ impl Local {
         let row = service_row(&definition);
         let id = row.id.clone();
         definition.checks.clear();
+        if origin == Origin::Config
+            && let Some(old) = self.tables.services.get(&id)
+            && (old.origin, &old.definition) == (origin, &definition)
+        {
+            // The same files, read again. Its tags may be what the catalog says.
+            return;
+        }
         self.keep(origin, persist::service_path(&id), || persist::service(&definition));
         let old = self.tables.services.insert(id.clone(), LocalService { definition, origin, row });
         let row = &self.tables.services[&id].row;
@@ -402,7 +409,7 @@ impl Local {
         true
     }
 
-    fn remove_check(&mut self, id: &str) {
+    pub(super) fn remove_check(&mut self, id: &str) {
         let check = self.tables.remove_check(id).expect("the caller looked");
         self.stop(&check);
         self.forget(check.origin, persist::check_path(id));
@@ -470,7 +477,7 @@ impl Local {
         }
     }
 
-    fn forget(&mut self, origin: Origin, path: String) {
+    pub(super) fn forget(&mut self, origin: Origin, path: String) {
         if self.config.persist && origin == Origin::Api {
             self.files.write(self.change, path, None);
         }

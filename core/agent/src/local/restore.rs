@@ -90,14 +90,19 @@ impl Local {
         records
     }
 
-    fn restore_service(&mut self, now: Instant, service: ServiceDefinition, origin: Origin) {
+    pub(super) fn restore_service(
+        &mut self,
+        now: Instant,
+        service: ServiceDefinition,
+        origin: Origin,
+    ) {
         let id = service.id().to_owned();
         if let Err(error) = self.register_service(now, service, origin, false) {
             self.event(Event::DefinitionRefused { id, reason: error.to_string() });
         }
     }
 
-    fn restore_check(&mut self, now: Instant, check: CheckDefinition, origin: Origin) {
+    pub(super) fn restore_check(&mut self, now: Instant, check: CheckDefinition, origin: Origin) {
         let id = id_of(&check).to_owned();
         if let Err(error) = self.register_check(now, check, origin) {
             self.event(Event::DefinitionRefused { id, reason: error.to_string() });
@@ -130,6 +135,6 @@ impl Local {
     }
 }
 
-fn id_of(check: &CheckDefinition) -> &str {
+pub(super) fn id_of(check: &CheckDefinition) -> &str {
     if check.id.is_empty() { &check.name } else { &check.id }
 }

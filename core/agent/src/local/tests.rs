@@ -12,6 +12,7 @@ use crate::output::{CatalogRows, PersistedFile, SyncFailed, SyncId};
 use crate::table::Origin;
 
 mod registration;
+mod reloading;
 mod restart;
 mod syncing;
 

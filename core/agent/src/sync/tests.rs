@@ -87,6 +87,14 @@ fn a_leader_cuts_the_wait_short() {
 }
 
 #[test]
+fn a_server_that_comes_is_looked_at_soon() {
+    let mut sync = settled();
+    assert_eq!(sync.next(at(10)), None);
+    sync.server_seen(at(10));
+    assert!(matches!(sync.next(at(13)), Some(Step::Read(_))));
+}
+
+#[test]
 fn nothing_is_written_under_anothers_name() {
     let mut sync = Sync::new(1, at(0));
     sync.mark(Key::Service("web".into()), ChangeSeq(1));

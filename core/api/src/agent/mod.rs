@@ -19,7 +19,8 @@ pub(crate) use plan::plan;
 /// A request to the agent itself.
 ///
 /// [`perform`] answers all of them. Two do more than change [`Local`](tribune_agent::Local), and
-/// that is the caller's: [`Leave`](Self::Leave) and [`Reload`](Self::Reload).
+/// that is the caller's: [`Leave`](Self::Leave), and [`Reload`](Self::Reload), which is of those who
+/// know where the configuration is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AgentCall {
     /// `/v1/agent/self`.

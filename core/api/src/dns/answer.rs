@@ -176,7 +176,7 @@ fn of_query(
     let agent = agent.cloned().unwrap_or_default();
     let execution = Execution {
         name: query.to_owned(),
-        asker: Asker { agent, ..question.asker.clone() },
+        asker: Asker { agent, zone: None, ..question.asker.clone() },
         rows: true,
         consistency: Consistency::Stale,
         seed: rng.draw(),

@@ -1,9 +1,11 @@
 //! The settings of the zone, named as in the configuration file's `dns_config`.
 
+mod codec;
+
 use std::collections::BTreeMap;
 
 /// What an operator may decide about the zone. Times in seconds.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Config {
     /// The datacenter whose catalog this is, lower case.
     pub datacenter: String,
@@ -13,6 +15,8 @@ pub struct Config {
     pub domain: String,
     /// A second name of the zone, in the same form.
     pub alt_domain: Option<String>,
+    /// Answer from a state that may be out of date, rather than not at all.
+    pub allow_stale: bool,
     /// At most so many address rows in an answer; zero means no limit. SRV rows do not count.
     pub a_record_limit: usize,
     /// At most so many rows in an answer over UDP to a client that does not speak EDNS.
@@ -40,7 +44,7 @@ pub struct Config {
 }
 
 /// The times of the start of authority (RFC 1035, section 3.3.13), in seconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Soa {
     /// How often a secondary looks for changes.
     pub refresh: u32,
@@ -53,7 +57,7 @@ pub struct Soa {
 }
 
 /// How long rows of a service may be remembered, by its name.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ServiceTtl {
     /// By whole name, lower case.
     exact: BTreeMap<String, u32>,
@@ -69,6 +73,7 @@ impl Config {
             node: String::new(),
             domain: "consul".to_owned(),
             alt_domain: None,
+            allow_stale: true,
             a_record_limit: 0,
             udp_answer_limit: 3,
             enable_truncate: true,
@@ -89,6 +94,18 @@ impl Config {
     pub fn with_domain(mut self, domain: &str) -> Self {
         self.domain = zone(domain);
         self
+    }
+
+    /// These settings, for an answer that the agent of `ours` gives to another agent's client: whose
+    /// catalog it is does not depend on who asks.
+    #[must_use]
+    pub fn answered_by(&self, ours: &Self) -> Self {
+        Self {
+            datacenter: ours.datacenter.clone(),
+            node: ours.node.clone(),
+            translate_wan_addrs: ours.translate_wan_addrs,
+            ..self.clone()
+        }
     }
 
     /// Serve it as `domain` too.
@@ -123,8 +140,13 @@ impl ServiceTtl {
                 None => _ = ttl.exact.insert(pattern, seconds),
             }
         }
-        ttl.prefixes.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
+        Self::sort(&mut ttl.prefixes);
         ttl
+    }
+
+    /// The longest first.
+    fn sort(prefixes: &mut [(String, u32)]) {
+        prefixes.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
     }
 
     /// What holds for `service`, in lower case: the exact name, or the longest prefix, or zero.

@@ -1,9 +1,13 @@
 //! Bytes of requests and responses that travel between servers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tribune_base::codec::{DecodeError, Field, Reader, Writer};
 use tribune_base::id::Index;
 use tribune_base::time::Duration;
+
+use crate::dns;
 
 use super::{Asker, Content, Effective, Method, OwnedRequest, ReadMeta, Response};
 
@@ -15,6 +19,7 @@ impl OwnedRequest {
     ///   2  the path          4  the token     6  whose client asks
     ///                                         7  from which address
     ///                                         8  whether from another datacenter, with addresses for it
+    ///                                         9  what DNS answers look like there
     /// ```
     pub fn encode(&self, writer: &mut Writer) {
         writer.u64(1, number(&METHODS, self.method));
@@ -29,6 +34,9 @@ impl OwnedRequest {
             writer.str(7, &ip.to_string());
         }
         writer.bool(8, self.asker.afar);
+        if let Some(zone) = &self.asker.zone {
+            writer.nested(9, |it| zone.encode(it));
+        }
     }
 
     /// Read what [`encode`](Self::encode) wrote, here or in another release.
@@ -50,6 +58,7 @@ impl OwnedRequest {
                 6 => asker.agent = text(&field)?,
                 7 => asker.ip = Some(field.str()?.parse().map_err(|_| field.senseless())?),
                 8 => asker.afar = field.bool()?,
+                9 => asker.zone = Some(Arc::new(dns::Config::decode(field.nested()?)?)),
                 _ => {}
             }
         }
@@ -229,8 +238,10 @@ mod tests {
     fn request() -> impl Strategy<Value = OwnedRequest> {
         let texts = ("[/a-z%]{0,9}", "[a-z=&]{0,9}", prop::option::of("[a-f]{0,4}"));
         let ip = prop::option::of(any::<std::net::IpAddr>());
-        let asker = ("[a-c]{0,3}", ip, any::<bool>());
-        let asker = asker.prop_map(|(agent, ip, afar)| Asker { agent, ip, afar });
+        let zone = prop::option::of("[a-c]{1,3}");
+        let zone = zone.prop_map(|it| Some(Arc::new(dns::Config::new("").with_domain(&it?))));
+        let asker = ("[a-c]{0,3}", ip, any::<bool>(), zone);
+        let asker = asker.prop_map(|(agent, ip, afar, zone)| Asker { agent, ip, afar, zone });
         (select(&METHODS[..]), texts, body(), asker).prop_map(
             |(method, (path, query, token), body, asker)| OwnedRequest {
                 method,

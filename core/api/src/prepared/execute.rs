@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tribune_base::rng::Rng;
@@ -10,6 +11,7 @@ use tribune_state::{Check, HealthInstance, Node, Service, Snapshot, Status};
 
 use super::{render, template};
 use crate::coordinate::{AGENT, Places};
+use crate::dns;
 use crate::error::Error;
 use crate::health::write_instance;
 use crate::http::Content;
@@ -50,6 +52,9 @@ pub struct Asker {
     /// Whether it is in another datacenter, and wants the addresses that are for others
     /// (`translate_wan_addrs`).
     pub afar: bool,
+    /// What the agent that was asked first wants DNS answers to look like. Nothing else is asked with
+    /// it.
+    pub zone: Option<Arc<dns::Config>>,
 }
 
 /// A query, with what it asks for under the name it was asked by.

@@ -107,7 +107,7 @@ fn execute(name: &str, call: &Call<'_>) -> Result<Plan, Error> {
         asker: Asker {
             agent: call.context.node.clone(),
             ip: call.request.forwarded_for.or(call.request.remote),
-            afar: false,
+            ..Asker::default()
         },
         ..Execution::default()
     };

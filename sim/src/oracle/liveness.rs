@@ -10,7 +10,9 @@ use crate::moment::Moment;
 pub struct Liveness {
     /// When everything was put right.
     pub healed: Option<Moment>,
-    /// When somebody led after that.
+    /// Whether anybody writes since.
+    pub probed: bool,
+    /// Since when somebody leads; once all writes are acknowledged, since when somebody did.
     pub led: Option<Moment>,
     /// Writes acknowledged since.
     pub acknowledged: u64,

@@ -293,10 +293,14 @@ impl World {
     /// Has the cluster recovered?
     pub(super) fn look(&mut self) {
         let mut liveness = self.oracle.liveness;
-        if liveness.led.is_none() && self.leader().is_some_and(|it| self.core.contains(&it)) {
-            liveness.led = Some(self.now);
+        let leads = self.leader().is_some_and(|it| self.core.contains(&it));
+        if leads && !liveness.probed {
+            liveness.probed = true;
             self.probe(WARM_UP);
         }
+        // Whoever led when everything was put right may have had no quorum for some time.
+        liveness.led =
+            liveness.led.or(Some(self.now)).filter(|_| leads || liveness.served.is_some());
         if liveness.served.is_some() && liveness.agreed.is_none() && self.agrees() {
             liveness.agreed = Some(self.now);
         }

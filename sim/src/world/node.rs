@@ -437,7 +437,7 @@ impl World {
     /// Who something arrives at, if it does.
     fn admit(&mut self, event: &Event) -> Option<usize> {
         if let Event::Deliver { from, to, .. } | Event::Packet { from, to, .. } = event {
-            let arrives = self.net.arrive(*from, *to);
+            let arrives = self.net.arrive(*from, *to) && !self.is_belated(event);
             if let (Event::Deliver { from, message, .. }, false) = (event, self.is_well(*to))
                 && let Some(life) = self.agent_at(*from).map(|it| it.life)
             {
@@ -453,6 +453,14 @@ impl World {
         let reply = crate::client::Reply::Refused;
         self.after(RESET, Event::Answer { client, generation, reply });
         None
+    }
+
+    /// What was slow on its way before everything was put right does not haunt us afterwards: word of a
+    /// leader that has stepped down long ago would keep others from standing.
+    fn is_belated(&self, event: &Event) -> bool {
+        let Event::Deliver { sent, .. } = event else { return false };
+        let healed = self.oracle.liveness.healed;
+        healed.is_some_and(|it| *sent < it && it + BELATED < self.now)
     }
 
     fn take_in(&mut self, n: usize, node: &mut Node, local: Instant, event: Event) {
@@ -664,6 +672,9 @@ const RESET: Duration = Duration::from_millis(1);
 
 /// How long a flush takes at most once everything is put right.
 const HEALED: Duration = Duration::from_millis(20);
+
+/// How long what was on its way when everything was put right may still take.
+const BELATED: Duration = Duration::from_secs(1);
 
 /// No flush is faster.
 const DISK_MIN: Duration = Duration::from_micros(100);

@@ -87,6 +87,32 @@ fn a_client_agent_that_dies_is_critical_and_passes_again_when_it_is_back() {
     assert_eq!(world.health("n1", "c1").as_deref(), Some("passing"));
 }
 
+/// What the leader has written last is not in the catalog yet, and may be over already.
+#[test]
+fn a_client_agent_that_is_back_while_it_is_given_up_passes_soon() {
+    let given_up = |world: &mut World| {
+        let leader = world.leader().unwrap();
+        world.members(&leader).contains(&("c1".to_owned(), 4))
+    };
+    let mut world = datacenter();
+    world.stop("c1");
+    let mut millis = 0;
+    while !given_up(&mut world) {
+        world.run(Duration::from_millis(1));
+        millis += 1;
+    }
+    // The moment in which the leader compares is one of these.
+    for early in 1..6 {
+        let mut world = datacenter();
+        world.stop("c1");
+        world.run(Duration::from_millis(millis - early));
+        world.start("c1");
+        world.join("c1", "n2");
+        world.run(secs(3));
+        assert_eq!(world.health("n1", "c1").as_deref(), Some("passing"), "{early}");
+    }
+}
+
 #[test]
 fn a_client_agent_that_leaves_is_gone_and_was_never_critical() {
     let mut world = datacenter();

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::trace::{Line, Place};
+use crate::turmoil::wan::Run;
 use crate::world::Outcome;
 
 /// Draw a run whose lines were kept.
@@ -32,6 +33,39 @@ pub fn draw(outcome: &Outcome, title: &str) -> String {
         None => data.push_str("null"),
         Some(it) => {
             let _ = write!(data, "[{},", it.at.0 / 1_000);
+            string(&mut data, &format!("{}: {}", it.id, it.text));
+            data.push(']');
+        }
+    }
+    data.push('}');
+    PAGE.replace("{{title}}", &escape(title)).replace("{{data}}", &data)
+}
+
+/// Draw a run of several datacenters.
+pub fn draw_run(run: &Run, title: &str) -> String {
+    let places: Vec<_> = run.places.iter().flat_map(|it| &it.1).collect();
+    let mut data = String::from("{\"columns\":[\"world\"");
+    for place in &places {
+        let _ = write!(data, ",\"{place}\"");
+    }
+    data.push_str("],\"events\":[");
+    let column = |it: &str| places.iter().position(|own| *own == it).map_or(0, |n| n + 1);
+    for (n, event) in run.journal.events(0).iter().enumerate() {
+        data.push_str(if n == 0 { "" } else { "," });
+        let _ = write!(data, "[{},{},", event.at.as_micros(), column(&event.place));
+        string(&mut data, event.kind);
+        data.push(',');
+        string(&mut data, &event.text);
+        if let Some(since) = event.since {
+            let _ = write!(data, ",{},{}", column(&event.place), since.as_micros());
+        }
+        data.push(']');
+    }
+    data.push_str("],\"violation\":");
+    match run.verdicts.violations().first() {
+        None => data.push_str("null"),
+        Some(it) => {
+            let _ = write!(data, "[{},", it.at.as_micros());
             string(&mut data, &format!("{}: {}", it.id, it.text));
             data.push(']');
         }

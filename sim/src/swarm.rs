@@ -28,6 +28,8 @@ pub struct Swarm {
     pub threads: usize,
     /// Stop after so many failures.
     pub failures_max: usize,
+    /// Begin no more after so long.
+    pub longest: Option<Duration>,
 }
 
 /// What a swarm came to.
@@ -87,7 +89,9 @@ impl Swarm {
             for (seed, outcome, searched) in results {
                 summary.add(seed, outcome, searched);
                 progress(summary.seeds);
-                stop.fetch_or(self.failures_max <= summary.failures.len(), Ordering::Relaxed);
+                let late = self.longest.is_some_and(|it| it <= start.elapsed());
+                let enough = late || self.failures_max <= summary.failures.len();
+                stop.fetch_or(enough, Ordering::Relaxed);
             }
         });
         summary.failures.sort_by_key(|(seed, _)| *seed);

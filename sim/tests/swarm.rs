@@ -15,7 +15,15 @@ use tribune_sim::world;
 fn no_seed_breaks_an_invariant() {
     let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(5_000);
     let threads = thread::available_parallelism().map_or(1, Into::into);
-    let swarm = Swarm { first: 0, seeds, servers: None, agents: None, threads, failures_max: 3 };
+    let swarm = Swarm {
+        first: 0,
+        seeds,
+        servers: None,
+        agents: None,
+        threads,
+        failures_max: 3,
+        longest: None,
+    };
     let summary = swarm.run(|_| {});
     for (seed, it) in &summary.failures {
         eprintln!("seed {seed}: {} at {}: {}", it.id, it.at, it.text);

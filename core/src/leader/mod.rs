@@ -37,6 +37,8 @@ pub(crate) struct Reign {
     unknown: BTreeMap<String, Instant>,
     /// When everybody is looked at again.
     next_reconcile: Instant,
+    /// The last entry that says something about members.
+    written: Index,
     /// Servers that were removed on purpose, and when.
     pub(crate) removed: BTreeMap<ServerId, Instant>,
 }
@@ -57,6 +59,7 @@ impl Reign {
             autopilot: Autopilot::new(now, heartbeat_interval),
             unknown: BTreeMap::new(),
             next_reconcile: Instant::NEVER,
+            written: since,
             removed: BTreeMap::new(),
         }
     }

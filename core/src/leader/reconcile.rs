@@ -57,22 +57,43 @@ impl Node {
     /// Commit what this leader has found out. It is refused if the log is full, and then everybody is
     /// looked at again soon; or if this server no longer leads, and then the next leader looks.
     fn write_down(&mut self, command: Command) {
-        if self.propose(command, Proposer::Duty).is_err()
-            && let Some(reign) = &mut self.reign
-        {
+        let written = self.propose(command, Proposer::Duty);
+        match (&mut self.reign, written) {
+            (Some(reign), Ok(index)) => reign.written = index,
+            (_, Err(_)) => self.reconcile_soon(),
+            (None, Ok(_)) => {}
+        }
+    }
+
+    fn reconcile_soon(&mut self) {
+        if let Some(reign) = &mut self.reign {
             reign.next_reconcile = reign.next_reconcile.min(self.now + RECONCILE_RETRY);
         }
     }
 
+    /// Whether the catalog does not show yet what was written last.
+    fn is_writing(&self) -> bool {
+        self.reign.as_ref().is_some_and(|it| self.applied < it.written)
+    }
+
     /// Look at everybody, if it is time.
     pub(super) fn reconcile_again(&mut self, now: Instant) {
-        if self.reign.as_ref().is_some_and(|it| it.next_reconcile <= now) {
+        let is_writing = self.is_writing();
+        let Some(reign) = self.reign.as_mut().filter(|it| it.next_reconcile <= now) else { return };
+        if is_writing {
+            reign.next_reconcile = now + RECONCILE_RETRY;
+        } else {
             self.reconcile_all();
         }
     }
 
     /// Something has changed about a member.
     pub(crate) fn reconcile_change(&mut self, event: &MemberEvent) {
+        // Who is back while it is written that he is gone is compared with a catalog that does not
+        // say so yet.
+        if self.is_writing() {
+            self.reconcile_soon();
+        }
         self.reconcile_member(&event.member, event.change == Change::Reap);
     }
 

@@ -1,5 +1,6 @@
-//! Runs simulations: `sim run --seed 17` tells what happened, `sim swarm --seeds 1000` looks for
-//! trouble, `sim shrink --seed 17` makes it small, `sim replay FILE` plays what is left, and
+//! Runs simulations: `sim run --seed 17` tells what happened, `sim run --scenario wan-cut --seed 42`
+//! what happens to several datacenters, `sim list` which scenarios there are, `sim swarm --seeds 1000`
+//! looks for trouble, `sim shrink --seed 17` makes it small, `sim replay FILE` plays what is left, and
 //! `sim meta` runs seeds in two processes and compares them.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It talks to people.
@@ -21,9 +22,8 @@ use tribune_sim::pool;
 use tribune_sim::pool::measure::{self, Setting};
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
-use tribune_sim::turmoil::cluster::{SCENARIOS, Scenario};
-use tribune_sim::turmoil::datacenter;
-use tribune_sim::turmoil::scenario;
+use tribune_sim::turmoil::stories;
+use tribune_sim::turmoil::wan::{self, Progress};
 use tribune_sim::world::{self, Outcome};
 
 /// A simulated world: one seed decides everything.
@@ -35,6 +35,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// Say which scenarios there are.
+    List,
     /// Run one seed, and print what happened.
     Run {
         /// The seed.
@@ -51,14 +53,20 @@ enum What {
         /// Draw it, into this file.
         #[arg(long)]
         html: Option<PathBuf>,
+        /// Tell of every request, too: of scenarios that print what happens while it does.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         level: LevelArgument,
     },
     /// Run many seeds.
     Swarm {
-        /// How many.
-        #[arg(long, default_value_t = 1_000)]
-        seeds: u64,
+        /// How many: a thousand, unless it is said for how long.
+        #[arg(long)]
+        seeds: Option<u64>,
+        /// For how long: then no more are begun.
+        #[arg(long)]
+        minutes: Option<u64>,
         /// The first of them.
         #[arg(long, default_value_t = 0)]
         first: u64,
@@ -167,34 +175,36 @@ struct GossipArguments {
 
 #[derive(clap::Args)]
 struct LevelArgument {
-    /// Which world.
-    #[arg(long, value_enum, default_value_t = Level::A)]
-    level: Level,
-    /// Which story of level B: `crash`, about one server, `datacenter`, about client agents, or one of
-    /// those about several servers.
-    #[arg(long, default_value = "crash", value_parser = stories())]
-    scenario: String,
+    /// Which world: A, unless a scenario is named.
+    #[arg(long, value_enum)]
+    level: Option<Level>,
+    /// Which scenario of level B: `sim list` has them.
+    #[arg(long, value_parser = names())]
+    scenario: Option<String>,
 }
 
-fn stories() -> clap::builder::PossibleValuesParser {
-    ["crash", DATACENTER]
-        .into_iter()
-        .chain(SCENARIOS.iter().map(|it| it.name))
-        .collect::<Vec<_>>()
-        .into()
-}
-
-/// Run a seed of the story of this name.
-fn tell_story(name: &str, seed: u64) -> scenario::Outcome {
-    match Scenario::find(name) {
-        Some(scenario) => scenario.run(seed),
-        None if name == DATACENTER => datacenter::run(seed),
-        None => scenario::crash_restart(seed),
+impl LevelArgument {
+    /// The scenario to run, if it is one.
+    fn story(&self) -> Option<&str> {
+        let default = || matches!(self.level, Some(Level::B)).then_some("crash");
+        self.scenario.as_deref().or_else(default)
     }
 }
 
-/// The story about servers and client agents.
-const DATACENTER: &str = "datacenter";
+impl Size {
+    /// How large each of several datacenters is.
+    fn of_each(self) -> wan::Size {
+        let default = wan::Size::default();
+        wan::Size {
+            servers: self.servers.unwrap_or(default.servers),
+            agents: self.agents.unwrap_or(default.agents),
+        }
+    }
+}
+
+fn names() -> clap::builder::PossibleValuesParser {
+    stories::all().into_iter().map(|it| it.0).collect::<Vec<_>>().into()
+}
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Level {
@@ -206,13 +216,15 @@ enum Level {
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
-        What::Run { seed, hash, level: LevelArgument { level: Level::B, scenario }, .. } => {
-            let outcome = tell_story(&scenario, seed);
-            if !hash {
-                outcome.lines.iter().for_each(|line| println!("{line}"));
+        What::List => {
+            for (name, what) in stories::all() {
+                println!("{name:<15} {what}");
             }
-            println!("{:016x}", outcome.hash);
             ExitCode::SUCCESS
+        }
+        What::Run { seed, hash, size, html, all, level, .. } if level.story().is_some() => {
+            let story = level.story().unwrap_or_default();
+            tell_story(story, seed, size, (hash, all), html)
         }
         What::Run { seed, hash, size, tail, html, .. } => {
             let outcome = world::run(&plan(seed, size), !hash);
@@ -222,13 +234,26 @@ fn main() -> ExitCode {
             }
             tell(&outcome, tail, html, &format!("seed {seed}"))
         }
-        What::Swarm {
-            seeds, first, level: LevelArgument { level: Level::B, scenario }, ..
-        } => swarm_of_shells(&scenario, seeds, first),
-        What::Swarm { seeds, first, size: Size { servers, agents }, threads, .. } => {
-            let threads =
-                threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-            swarm(Swarm { first, seeds, servers, agents, threads, failures_max: FAILURES_MAX })
+        What::Swarm { seeds, minutes, first, size, threads, level } => {
+            let seeds =
+                seeds.unwrap_or_else(|| if minutes.is_some() { u64::MAX - first } else { 1_000 });
+            let longest = minutes.map(|it| Duration::from_secs(60 * it));
+            let all = || thread::available_parallelism().map_or(1, Into::into);
+            let threads = threads.unwrap_or_else(all);
+            if let Some(story) = level.story() {
+                let size = size.of_each();
+                return swarm_of_shells(&stories::Swarm {
+                    story,
+                    first,
+                    seeds,
+                    size,
+                    threads,
+                    longest,
+                });
+            }
+            let Size { servers, agents } = size;
+            let failures_max = FAILURES_MAX;
+            swarm(Swarm { first, seeds, servers, agents, threads, failures_max, longest })
         }
         What::Shrink { seed, size, runs, out } => shrink(&plan(seed, size), runs, out),
         What::Replay { file, tail, html } => replay(&file, tail, html),
@@ -305,21 +330,82 @@ fn print_summary(it: &Summary) {
     );
 }
 
-fn swarm_of_shells(scenario: &str, seeds: u64, first: u64) -> ExitCode {
-    let (start, bar) = (Instant::now(), bar(seeds));
-    let mut simulated = 0.0;
-    for seed in first..first + seeds {
-        bar.set_message(format!("seed {seed}"));
-        simulated += tell_story(scenario, seed).elapsed.as_secs_f64();
-        bar.inc(1);
-    }
+/// Run a scenario, and say what happens while it does.
+fn tell_story(
+    story: &str,
+    seed: u64,
+    size: Size,
+    (hash, all): (bool, bool),
+    html: Option<PathBuf>,
+) -> ExitCode {
+    let (start, bar) = (Instant::now(), bar(1));
+    let mut progress = |it: Progress<'_>| {
+        bar.set_length(it.expected.as_secs().max(it.elapsed.as_secs()));
+        bar.set_position(it.elapsed.as_secs());
+        let told = it.events.iter().filter(|it| !hash && (all || it.is_news()));
+        told.for_each(|it| bar.suspend(|| println!("{it}")));
+    };
+    let told = stories::run(story, seed, size.of_each(), &mut progress);
     bar.finish_and_clear();
-    let real = start.elapsed().as_secs_f64();
+    if hash {
+        println!("{:016x}", told.hash);
+        return ExitCode::SUCCESS;
+    }
+    told.lines.iter().for_each(|line| println!("{line}"));
+    if let Some(run) = &told.run {
+        let (simulated, real) = (told.elapsed.as_secs_f64(), start.elapsed().as_secs_f64());
+        println!("\n{}", run.verdicts.table());
+        println!(
+            "{simulated:.0} simulated seconds in {real:.1}, {:.1} a second; {} writes acknowledged",
+            simulated / real,
+            run.acknowledged
+        );
+        if let Some(html) = html
+            && let Err(error) = fs::write(&html, chart::draw_run(run, &format!("{story} {seed}")))
+        {
+            eprintln!("{}: {error}", html.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{:016x}", told.hash);
+    for (id, text) in &told.violations {
+        eprintln!("{id} {text}");
+    }
+    if told.violations.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("\n    {}", again(story, seed, size.of_each()));
+    ExitCode::FAILURE
+}
+
+/// The command that runs this once more.
+fn again(story: &str, seed: u64, size: wan::Size) -> String {
+    let mut command = format!("sim run --scenario {story} --seed {seed}");
+    if size != wan::Size::default() {
+        command += &format!(" --servers {} --agents {}", size.servers, size.agents);
+    }
+    command
+}
+
+fn swarm_of_shells(swarm: &stories::Swarm<'_>) -> ExitCode {
+    let bar = bar(swarm.seeds);
+    let summary = swarm.run(|done| bar.set_position(done));
+    bar.finish_and_clear();
+    let (simulated, real) = (summary.simulated.as_secs_f64(), summary.elapsed.as_secs_f64());
     println!(
-        "{seeds} seeds, no violation: {simulated:.0} simulated seconds in {real:.1}, {:.0} a second",
+        "{}: {} seeds, {} failed: {} checks, {simulated:.0} simulated seconds in {real:.1}, {:.1} a \
+         second",
+        swarm.story,
+        summary.seeds,
+        summary.failures.len(),
+        summary.checked,
         simulated / real
     );
-    ExitCode::SUCCESS
+    for (seed, id, text) in &summary.failures {
+        eprintln!("seed {seed}: {id} {text}");
+        eprintln!("    {}", again(swarm.story, *seed, swarm.size));
+    }
+    if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn gossip(arguments: &GossipArguments) -> ExitCode {
@@ -483,27 +569,28 @@ fn fill_in(document: &Path, text: &str) -> io::Result<()> {
 
 fn meta(seeds: u64, print: bool) -> ExitCode {
     let program = std::env::current_exe().expect("a program has a path");
-    for level in ["a", "b"] {
+    let worlds = [("--level", "a", seeds), ("--level", "b", seeds), ("--scenario", "worst-day", 1)];
+    for (option, world, seeds) in worlds {
         for seed in 0..seeds {
             let run = || {
                 let seed = seed.to_string();
-                let arguments = ["run", "--hash", "--level", level, "--seed", &seed];
+                let arguments = ["run", "--hash", option, world, "--seed", &seed];
                 Command::new(&program).args(arguments).output().expect("this very program").stdout
             };
             let (first, second) = (run(), run());
             if first.is_empty() || first != second {
                 eprintln!(
-                    "seed {seed} differs from itself: `sim run --level {level} --seed {seed}` shows \
+                    "seed {seed} differs from itself: `sim run {option} {world} --seed {seed}` shows \
                      what it does"
                 );
                 return ExitCode::FAILURE;
             }
             if print {
-                print!("{level} {seed} {}", String::from_utf8_lossy(&first));
+                print!("{world} {seed} {}", String::from_utf8_lossy(&first));
             }
         }
     }
-    println!("{seeds} seeds of each level, each the same in two processes");
+    println!("{seeds} seeds of each level and one of three datacenters, the same in two processes");
     ExitCode::SUCCESS
 }
 

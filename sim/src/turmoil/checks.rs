@@ -19,6 +19,11 @@ impl SimChecks {
     pub fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Relaxed);
     }
+
+    /// Whether everything fails that is checked.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
 }
 
 impl Checks for SimChecks {

@@ -8,11 +8,9 @@ use std::rc::Rc;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
-use super::checks::SimChecks;
 use super::disk::Disk;
 use super::fault::{Fault, Kind, LATENCY_MAX, name};
 use super::host::Host;
-use super::net::TurmoilNet;
 use super::oracle::Oracle;
 use super::scenario::{Outcome, network, step_until};
 use super::trace::Trace;
@@ -135,18 +133,11 @@ impl Scenario {
     }
 
     fn host(&self, server: usize, seed: u64, rng: &mut Rng) -> Host {
-        let name = name(server);
-        let seed = Rng::stream(seed, &name).draw();
         Host {
-            seed,
-            disk: Disk::new(seed),
-            net: TurmoilNet::default(),
-            checks: SimChecks::default(),
             snapshot_entries_max: 5 + rng.below(60),
             trailing_entries_max: rng.below(30),
-            servers: (0..self.servers).map(super::fault::name).collect(),
-            client: false,
-            name,
+            servers: (0..self.servers).map(name).collect(),
+            ..Host::new(name(server), seed)
         }
     }
 }

@@ -10,12 +10,9 @@ use std::rc::Rc;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
-use super::checks::SimChecks;
 use super::client;
-use super::disk::Disk;
 use super::fault::{LATENCY_MAX, name};
 use super::host::{Host, RPC_PORT};
-use super::net::TurmoilNet;
 use super::scenario::{Outcome, network, step_until};
 use super::trace::Trace;
 use super::zone;
@@ -220,8 +217,11 @@ async fn watch(
             continue;
         }
         let dns = rng.chance(1, 2);
-        let told =
-            if dns { zone::ports(&host, "web", PATIENCE).await.ok() } else { passing(&host).await };
+        let told = if dns {
+            zone::ports(&host, "web.service.consul", PATIENCE).await.ok()
+        } else {
+            passing(&host).await
+        };
         let at = turmoil::sim_elapsed().unwrap_or_default();
         let by = if dns { "dns" } else { "http" };
         trace.note(at, &own, format_args!("{by} at {host}: {told:?}"));
@@ -272,19 +272,8 @@ async fn find_leader(host: &str, truth: &Rc<RefCell<Truth>>) {
 }
 
 fn host(place: usize, seed: u64) -> Host {
-    let name = place_name(place);
-    let seed = Rng::stream(seed, &name).draw();
-    Host {
-        seed,
-        disk: Disk::new(seed),
-        net: TurmoilNet::default(),
-        checks: SimChecks::default(),
-        snapshot_entries_max: 64,
-        trailing_entries_max: 16,
-        servers: (0..SERVERS).map(super::fault::name).collect(),
-        client: SERVERS <= place,
-        name,
-    }
+    let servers = (0..SERVERS).map(name).collect();
+    Host { servers, client: SERVERS <= place, ..Host::new(place_name(place), seed) }
 }
 
 fn place_name(place: usize) -> String {

@@ -2,8 +2,9 @@
 //! simulated disk, watched by oracles from outside. Real HTTP clients run inside the simulation.
 //!
 //! [`scenario`] tells a story about an agent, [`cluster`] several about servers that [`fault`]s
-//! happen to, and [`datacenter`] one about client agents; [`host`] is the agent, [`disk`] what it
-//! stands on, [`oracle`] what must hold, and [`zone`] what it says over DNS.
+//! happen to, [`datacenter`] one about client agents, and [`wan`] several about datacenters; [`host`]
+//! is the agent, [`disk`] what it stands on, [`oracle`] what must hold, and [`zone`] what it says over
+//! DNS. [`stories`] has all of them by name.
 
 pub mod checks;
 pub mod client;
@@ -15,6 +16,8 @@ pub mod host;
 pub mod net;
 pub mod oracle;
 pub mod scenario;
+pub mod stories;
 pub mod trace;
+pub mod wan;
 pub mod writer;
 pub mod zone;

@@ -6,11 +6,9 @@ use std::rc::Rc;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
-use super::checks::SimChecks;
 use super::client::{self, Answer};
 use super::disk::Disk;
 use super::host::Host;
-use super::net::TurmoilNet;
 use super::oracle::Oracle;
 use super::trace::Trace;
 
@@ -56,15 +54,11 @@ pub fn crash_restart_on(seed: u64, disk: Disk) -> Outcome {
     let latency_max = Duration::from_millis(1 + rng.below(40));
     let mut sim = network(seed, Duration::from_secs(600), latency_max).build();
     let host = Host {
-        name: "n1".into(),
         seed,
         disk,
-        net: TurmoilNet::default(),
-        checks: SimChecks::default(),
         snapshot_entries_max: 5 + rng.below(60),
         trailing_entries_max: 0,
-        servers: vec!["n1".into()],
-        client: false,
+        ..Host::new("n1".into(), seed)
     };
     let running = host.clone();
     sim.host("n1", move || running.clone().run());

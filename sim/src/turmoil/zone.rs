@@ -25,6 +25,14 @@ pub struct Zone {
     pub node: NodeHandle,
     /// Whether it is servers that know the catalog.
     pub forwards: bool,
+    config: Arc<Config>,
+}
+
+impl Zone {
+    /// What an agent of `datacenter` answers from; `forwards`, if it is servers that know.
+    pub fn new(node: NodeHandle, forwards: bool, datacenter: &str) -> Self {
+        Self { node, forwards, config: Arc::new(Config::new(datacenter)) }
+    }
 }
 
 impl Source for Zone {
@@ -37,7 +45,7 @@ impl Source for Zone {
     }
 
     fn config(&self) -> Arc<Config> {
-        config()
+        Arc::clone(&self.config)
     }
 
     fn now_unix(&self) -> u64 {
@@ -47,48 +55,53 @@ impl Source for Zone {
     fn forwards_to(&self) -> Option<&NodeHandle> {
         self.forwards.then_some(&self.node)
     }
+
+    fn asks_across(&self) -> Option<&NodeHandle> {
+        (!self.forwards).then_some(&self.node)
+    }
 }
 
 /// Answers what client agents pass on.
 #[derive(Debug)]
-pub struct Resolver(Mutex<Rng>);
+pub struct Resolver {
+    rng: Mutex<Rng>,
+    config: Arc<Config>,
+}
 
 impl Resolver {
-    /// One whose luck follows from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(Rng::stream(seed, "resolver")))
+    /// One for a server of `datacenter`, whose luck follows from `seed`.
+    pub fn new(seed: u64, datacenter: &str) -> Self {
+        let rng = Mutex::new(Rng::stream(seed, "resolver"));
+        Self { rng, config: Arc::new(Config::new(datacenter)) }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, view: &View, now: Instant, _: &Asker) -> (Moment, u64) {
-        let moment = Moment::new(view, (now, 0), config());
-        (moment, self.0.lock().unwrap_or_else(PoisonError::into_inner).draw())
+        let moment = Moment::new(view, (now, 0), Arc::clone(&self.config));
+        (moment, self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw())
     }
 }
 
-fn config() -> Arc<Config> {
-    Arc::new(Config::new("dc1"))
-}
-
-/// The ports of the instances of a service, as `host` tells them over DNS.
+/// The ports of the instances of the service of this name, such as `web.service.consul`, as `host`
+/// tells them over DNS.
 ///
 /// # Errors
 ///
 /// No answer came, or none that is one.
-pub async fn ports(host: &str, service: &str, patience: Duration) -> io::Result<Vec<u16>> {
+pub async fn ports(host: &str, name: &str, patience: Duration) -> io::Result<Vec<u16>> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).await?;
-    socket.send_to(&question(service), (host, DNS_PORT)).await?;
+    socket.send_to(&question(name), (host, DNS_PORT)).await?;
     let mut answer = [0; 4_096];
     let received = tokio::time::timeout(patience, socket.recv_from(&mut answer)).await;
     let (len, _) = received.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     read(&answer[..len]).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Which hosts and ports has this service? With room for all of them (RFC 6891).
-fn question(service: &str) -> Vec<u8> {
+/// Which hosts and ports have services of this name? With room for all of them (RFC 6891).
+fn question(name: &str) -> Vec<u8> {
     let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    for label in [service, "service", "consul"] {
+    for label in name.split('.') {
         packet.push(label.len() as u8);
         packet.extend_from_slice(label.as_bytes());
     }
@@ -133,7 +146,7 @@ const SRV: u8 = 33;
 
 #[test]
 fn ports_are_read_from_an_answer() {
-    let mut packet = question("web");
+    let mut packet = question("web.service.consul");
     assert_eq!(read(&packet), Some(Vec::new()));
     packet.truncate(packet.len() - 11);
     packet[7] = 1;

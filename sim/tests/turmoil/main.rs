@@ -7,6 +7,7 @@ use std::env;
 mod cluster;
 mod crash;
 mod datacenter;
+mod wan;
 
 /// Run `count` seeds, or the one that `SIM_SEED` names.
 fn for_each_seed(count: u64, run: impl Fn(u64)) {

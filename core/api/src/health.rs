@@ -108,12 +108,25 @@ pub(crate) fn service(
 }
 
 /// An instance with its node and its checks.
-pub(crate) fn write_instance(json: &mut Json, instance: &HealthInstance<'_>) {
+fn write_instance(json: &mut Json, instance: &HealthInstance<'_>) {
+    write_before_checks(json, instance);
+    json.list(ARRAY, instance.checks.iter().copied(), render::check);
+    json.raw("}");
+}
+
+/// An instance as prepared queries show it: if there are no checks, there is no list of them either.
+pub(crate) fn write_found(json: &mut Json, instance: &HealthInstance<'_>) {
+    if !instance.checks.is_empty() {
+        return write_instance(json, instance);
+    }
+    write_before_checks(json, instance);
+    json.raw("null}");
+}
+
+fn write_before_checks(json: &mut Json, instance: &HealthInstance<'_>) {
     json.raw(r#"{"Node":"#);
     render::node(json, instance.node);
     json.raw(r#","Service":"#);
     render::service(json, instance.service);
     json.raw(r#","Checks":"#);
-    json.list(ARRAY, instance.checks.iter().copied(), render::check);
-    json.raw("}");
 }

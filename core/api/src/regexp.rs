@@ -32,8 +32,38 @@ fn words(said: &str, text: &str) -> Option<String> {
             let (at, _) = escapes.filter(|(at, _)| at + 2 <= text.len()).find(known)?;
             format!("invalid escape sequence: `{}`", &text[at..at + 2])
         }
+        "invalid repetition count range, the start must be <= the end" => {
+            format!("invalid repeat count: `{}`", between(text, '{', '}')?)
+        }
+        "unclosed capture group name" | "invalid capture group character" => {
+            format!("invalid named capture: `{}`", &text[text.find("(?P<")?..])
+        }
+        "look-around, including look-ahead and look-behind, is not supported"
+        | "unrecognized flag" => {
+            let at = text.find("(?")?;
+            let len = if text[at..].starts_with("(?<") { 4 } else { 3 };
+            format!("invalid or unsupported Perl syntax: `{}`", text[at..].get(..len)?)
+        }
+        "invalid character class range, the start must be <= the end" => {
+            let backwards = |it: &&[char]| it[1] == '-' && it[2] < it[0];
+            let chars: Vec<_> = text.chars().collect();
+            let range: String = chars.windows(3).find(backwards)?.iter().collect();
+            format!("invalid character class range: `{range}`")
+        }
+        "Unicode property not found" => {
+            let property = text[text.find("\\p").or_else(|| text.find("\\P"))?..].chars();
+            let braced = property.clone().nth(2) == Some('{');
+            let len = if braced { property.clone().position(|it| it == '}')? + 1 } else { 3 };
+            format!("invalid character class range: `{}`", property.take(len).collect::<String>())
+        }
         _ => return None,
     })
+}
+
+/// From the first `open` to the first `close` behind it, both included.
+fn between(text: &str, open: char, close: char) -> Option<&str> {
+    let rest = &text[text.find(open)?..];
+    Some(&rest[..=rest.find(close)?])
 }
 
 /// The most memory that an expression may take when it is understood.
@@ -53,6 +83,12 @@ fn what_is_wrong_is_said_as_the_original_says_it() {
         ("\\", "trailing backslash at end of expression: ``"),
         ("\\d\\q", "invalid escape sequence: `\\q`"),
         ("\\1", "invalid escape sequence: `\\1`"),
+        ("a{2,1}", "invalid repeat count: `{2,1}`"),
+        ("a(?P<x", "invalid named capture: `(?P<x`"),
+        ("(?=x)", "invalid or unsupported Perl syntax: `(?=`"),
+        ("x(?<!y)", "invalid or unsupported Perl syntax: `(?<!`"),
+        ("[b-a]", "invalid character class range: `b-a`"),
+        ("\\p{Foo}x", "invalid character class range: `\\p{Foo}`"),
     ];
     for (text, want) in cases {
         assert_eq!(compile(text).unwrap_err(), want, "{text}");

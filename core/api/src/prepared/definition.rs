@@ -13,7 +13,8 @@ use crate::error::Error;
 
 /// Read and check what a new query shall be.
 pub(super) fn read_new(body: &[u8]) -> Result<PreparedQuery, Error> {
-    let written = read(body)?;
+    // To create needs a body; to change does without.
+    let written = read_value(&body::parse(body)?)?;
     if !written.id.is_empty() {
         return Err(Error::bad("ID must be empty when creating a new prepared query"));
     }
@@ -34,11 +35,14 @@ struct Written {
 }
 
 fn read(body: &[u8]) -> Result<Written, Error> {
+    // A body of nothing is a query that asks for nothing.
+    read_value(&if body.is_empty() { serde_json::Value::Null } else { body::parse(body)? })
+}
+
+fn read_value(body: &serde_json::Value) -> Result<Written, Error> {
     let (mut id, mut session) = (String::new(), String::new());
     let mut query = PreparedQuery::default();
-    // A body of nothing is a query that asks for nothing.
-    let body = if body.is_empty() { serde_json::Value::Null } else { body::parse(body)? };
-    Field::body(&body).each("structs.PreparedQuery", |name, field| {
+    Field::body(body).each("structs.PreparedQuery", |name, field| {
         match name {
             "id" => id = field.string()?,
             "name" => query.name = field.string()?,

@@ -13,7 +13,7 @@ use super::{render, template};
 use crate::coordinate::{AGENT, Places};
 use crate::dns;
 use crate::error::Error;
-use crate::health::write_instance;
+use crate::health::write_found;
 use crate::http::Content;
 use crate::plan::Consistency;
 use crate::render::{ARRAY, Json};
@@ -199,7 +199,7 @@ impl Executed<'_> {
         let mut json = Json::with_capacity(256 + self.instances.len() * 1280);
         json.field(r#"{"Service":"#, &self.query.service.service);
         json.raw(r#","Nodes":"#);
-        json.list(ARRAY, self.instances, write_instance);
+        json.list(ARRAY, self.instances, write_found);
         json.field(r#","DNS":{"TTL":"#, &self.query.dns_ttl);
         json.field(r#"},"Datacenter":"#, self.datacenter);
         json.raw(r#","Failovers":"#);

@@ -37,10 +37,15 @@ pub(crate) fn plan(endpoint: PreparedQueryEndpoint, call: &Call<'_>) -> Result<P
         (PreparedQueryEndpoint::All, _) => call.read(Query::PreparedQueries),
         (PreparedQueryEndpoint::One, method) => {
             let text = call.text();
-            if let Some(name) = text.strip_suffix("/execute") {
+            // No query is called nothing, but a template may fit that.
+            let named = |verb: &str| {
+                let name = text.strip_suffix(verb)?;
+                if name.is_empty() { Some("") } else { name.strip_suffix('/') }
+            };
+            if let Some(name) = named("execute") {
                 return only_get(method, || execute(name, call));
             }
-            if let Some(name) = text.strip_suffix("/explain") {
+            if let Some(name) = named("explain") {
                 return only_get(method, || explain(name, call));
             }
             one(method, &text, call)

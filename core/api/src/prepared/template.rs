@@ -45,8 +45,8 @@ pub(crate) fn resolve(query: &PreparedQuery, name: &str) -> Result<ServiceQuery,
     names.fill_list("Tags", asked.tags.as_mut())?;
     names.fill_map("NodeMeta", asked.node_meta.as_mut())?;
     names.fill_map("ServiceMeta", asked.service_meta.as_mut())?;
-    if let (true, Some(tags)) = (query.template.remove_empty_tags, &mut asked.tags) {
-        tags.retain(|it| !it.is_empty());
+    if query.template.remove_empty_tags {
+        asked.tags.get_or_insert_default().retain(|it| !it.is_empty());
     }
     Ok(asked)
 }

@@ -109,6 +109,13 @@ impl<'a> Field<'a> {
         number.as_u64().ok_or_else(|| self.error(format!("number {number}"), expected))
     }
 
+    pub(crate) fn float(&self) -> Result<f64, Error> {
+        if self.is_null() {
+            return Ok(0.0);
+        }
+        self.value.as_f64().ok_or_else(|| self.mismatch("float64"))
+    }
+
     /// `"10s"`, or nanoseconds.
     pub(crate) fn duration(&self) -> Result<Duration, Error> {
         match self.value {

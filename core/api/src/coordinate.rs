@@ -4,6 +4,9 @@
 //! every server hears from all agents where they are, by gossip, and answers from what it has
 //! heard. So two servers may differ a little, and a restarted one takes a while to know. Whoever
 //! waits for a change is woken when a node comes or goes, not when one moves.
+//!
+//! What is written with `/v1/coordinate/update` is kept in the log, as the original keeps it, for nodes
+//! that have no agent: where the pool knows better, it does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +14,13 @@ use std::sync::Arc;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tribune_base::coordinate::Coordinate;
 use tribune_base::time::Duration;
-use tribune_state::{Snapshot, Topic};
+use tribune_state::{Command, SetCoordinate, Snapshot, Topic};
 
+use crate::body::{self, Field};
 use crate::error::Error;
 use crate::http::Content;
 use crate::params::decode;
-use crate::plan::{Call, Context, Evaluation, Plan, Query, Selection};
+use crate::plan::{Call, Context, Evaluation, Plan, Query, Selection, Write, WriteAnswer};
 use crate::render::{ARRAY, Json};
 use crate::route::CoordinateEndpoint;
 
@@ -55,21 +59,33 @@ impl Places {
         &self,
         rows: &mut [T],
         selection: &Selection,
-        context: &Context,
+        (context, snapshot): (&Context, &Snapshot),
         node: impl Fn(&T) -> &str,
     ) {
         let Some(near) = &selection.near else { return };
         let near = if near == AGENT { &context.node } else { near };
-        self.sort_from(rows, near, node);
+        self.sort_from(rows, near, snapshot, node);
     }
 
     /// Put what is near to the node called `from` first.
-    pub(crate) fn sort_from<T>(&self, rows: &mut [T], from: &str, node: impl Fn(&T) -> &str) {
-        let Some(from) = self.nodes.get(from) else { return };
+    pub(crate) fn sort_from<T>(
+        &self,
+        rows: &mut [T],
+        from: &str,
+        snapshot: &Snapshot,
+        node: impl Fn(&T) -> &str,
+    ) {
+        let Some(from) = self.find(from, snapshot) else { return };
         rows.sort_by_cached_key(|row| {
-            let place = self.nodes.get(node(row));
-            place.map_or(Duration::MAX, |it| from.coordinate.distance(&it.coordinate))
+            let place = self.find(node(row), snapshot);
+            place.map_or(Duration::MAX, |it| from.distance(&it))
         });
+    }
+
+    /// Where a node is: as the pool knows, or else as somebody has written down.
+    fn find(&self, node: &str, snapshot: &Snapshot) -> Option<Coordinate> {
+        let known = self.nodes.get(node).map(|it| it.coordinate);
+        known.or_else(|| snapshot.coordinate(node))
     }
 
     /// The names of all datacenters, that of `context` first, and then the nearest.
@@ -83,6 +99,7 @@ impl Places {
 
 pub(crate) fn plan(endpoint: CoordinateEndpoint, call: &Call<'_>) -> Result<Plan, Error> {
     call.read(match endpoint {
+        CoordinateEndpoint::Update => return update(call),
         CoordinateEndpoint::Nodes => Query::Coordinates { node: None },
         CoordinateEndpoint::Node => {
             Query::Coordinates { node: Some(call.name("Missing node name")?) }
@@ -91,21 +108,64 @@ pub(crate) fn plan(endpoint: CoordinateEndpoint, call: &Call<'_>) -> Result<Plan
     })
 }
 
+/// Somebody has measured where a node is.
+fn update(call: &Call<'_>) -> Result<Plan, Error> {
+    let body = body::parse(&call.request.body)?;
+    let (mut node, mut datacenter, mut coordinate) = (String::new(), String::new(), None);
+    Field::body(&body).each("structs.CoordinateUpdateRequest", |name, field| {
+        match name {
+            "datacenter" => datacenter = field.string()?,
+            "node" => node = field.string()?,
+            // There is one segment here. Tokens come elsewhere.
+            "segment" | "token" => _ = field.string()?,
+            "coord" => coordinate = read(field)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let coordinate = coordinate.filter(Coordinate::is_valid);
+    let spot = coordinate.ok_or_else(|| Error::bad("incompatible coordinate"))?.into();
+    let remote = if datacenter.is_empty() { call.remote() } else { call.remote_to(&datacenter) };
+    let command = Command::SetCoordinate(SetCoordinate { node, spot });
+    let (answer, pretty) = (WriteAnswer::Empty, call.pretty());
+    Ok(remote.unwrap_or(Plan::Write(Write { command, answer, pretty })))
+}
+
+/// `None`, if it is in another space.
+fn read(field: &Field<'_>) -> Result<Option<Coordinate>, Error> {
+    let mut vec = Vec::new();
+    let (mut error, mut adjustment, mut height) = (0.0, 0.0, 0.0);
+    field.each("coordinate.Coordinate", |name, field| {
+        match name {
+            "vec" => {
+                let numbers = field.list("[]float64")?;
+                vec = numbers.iter().map(Field::float).collect::<Result<_, _>>()?;
+            }
+            "error" => error = field.float()?,
+            "adjustment" => adjustment = field.float()?,
+            "height" => height = field.float()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok(vec.try_into().ok().map(|vec| Coordinate { vec, error, adjustment, height }))
+}
+
 /// The places of all nodes, or of one. They are those of the catalog: an agent that is not in it is
 /// not shown either.
 pub(crate) fn evaluate(node: Option<&str>, snapshot: &Snapshot, places: &Places) -> Evaluation {
     let index = snapshot.index_of(&Topic::Nodes);
     let all = node.is_none();
-    let known = places.nodes.iter().filter(|(name, _)| {
-        node.is_none_or(|it| it == &***name) && snapshot.node(name).1.is_some()
-    });
-    let known: Vec<_> = known.collect();
+    let heard = places.nodes.iter().filter(|(name, _)| snapshot.node(name).1.is_some());
+    let mut known: BTreeMap<&str, Coordinate> = snapshot.coordinates().collect();
+    known.extend(heard.map(|(name, it)| (&**name, it.coordinate)));
+    known.retain(|name, _| node.is_none_or(|it| it == *name));
     if known.is_empty() && !all {
         let body = bytes::Bytes::new();
         return Evaluation { index, status: 404, content: Content::None, body };
     }
     let mut json = Json::with_capacity(16 + known.len() * 192);
-    json.list(ARRAY, known, |json, (name, place)| row(json, name, &place.coordinate));
+    json.list(ARRAY, &known, |json, (name, it)| row(json, name, it));
     Evaluation { index, status: 200, content: Content::Json, body: json.finish().into() }
 }
 
@@ -214,7 +274,7 @@ fn who_is_near_comes_first_and_who_is_nowhere_last() {
         let mut rows = ["x", "far", "b", "y", "c", "a"];
         let near = near.map(str::to_owned);
         let selection = Selection { near, ..Selection::default() };
-        places.sort(&mut rows, &selection, &context, |it| it);
+        places.sort(&mut rows, &selection, (&context, &Snapshot::default()), |it| it);
         rows.concat()
     };
     assert_eq!(sorted(Some("a")), "acbfarxy");

@@ -14,6 +14,7 @@
 //! | script checks where they are disabled | 500 | 400 | the same |
 //! | pass, warn, fail of a check without TTL | 500 | 404 | as newer releases do |
 //! | filters of an event that make no sense, an event that is too long | 500 | 400 | the same |
+//! | a coordinate in another space, or none | 500, or nothing at all | 400 | the same |
 //! | catalog/register refused by what is stored | 500 | 500 | clients retry it as they do the original's |
 //! | a prepared query that makes no sense | 500 | 400 | nothing failed but the request |
 //! | a prepared query refused by what is stored | 500 | 500 | as catalog/register |

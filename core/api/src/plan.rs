@@ -534,7 +534,7 @@ impl Query {
         places: &Places,
         context: &Context,
     ) -> Evaluation {
-        let around = Around { places, context };
+        let around = Around { places, context, snapshot };
         let json = match self {
             Self::Coordinates { node } => {
                 return coordinate::evaluate(node.as_deref(), snapshot, places);
@@ -632,12 +632,13 @@ impl Query {
 pub(crate) struct Around<'a> {
     places: &'a Places,
     context: &'a Context,
+    snapshot: &'a state::Snapshot,
 }
 
 impl Selection {
     /// Put what is near first, if the client wants that. `node` tells on which node a row is.
     pub(crate) fn sort<T>(&self, rows: &mut [T], around: Around<'_>, node: impl Fn(&T) -> &str) {
-        around.places.sort(rows, self, around.context, node);
+        around.places.sort(rows, self, (around.context, around.snapshot), node);
     }
 
     /// Whether a node is wanted, by its meta.

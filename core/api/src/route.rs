@@ -62,6 +62,7 @@ pub enum CoordinateEndpoint {
     Datacenters,
     Nodes,
     Node,
+    Update,
 }
 
 /// Endpoints about health.
@@ -206,6 +207,7 @@ pub const ROUTES: &[Route] = {
         route("/v1/coordinate/nodes", GET, Coordinate(D::Nodes)),
         route("/v1/coordinate/node/", GET, Coordinate(D::Node)),
         route("/v1/coordinate/datacenters", GET, Coordinate(D::Datacenters)),
+        route("/v1/coordinate/update", PUT, Coordinate(D::Update)),
         route("/v1/event/fire/", PUT, Pool(P::Fire)),
         route("/v1/event/list", GET, Pool(P::Events)),
         route("/v1/operator/keyring", ALL, Pool(P::Keyring)),

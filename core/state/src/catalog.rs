@@ -19,6 +19,7 @@ use tribune_base::tree::Tree;
 pub use self::read::{HealthInstance, Instance, NodeServices};
 pub use self::register::SERF_HEALTH;
 pub(crate) use self::write::Changes;
+use crate::coordinate::Spot;
 use crate::types::{Check, Name, Node, Service, Status};
 
 /// Everything about nodes, services and checks. Names of nodes and services are folded keys.
@@ -28,6 +29,8 @@ pub(crate) struct Catalog {
     /// Services by name. Invariant: no group is empty, and each instance is in exactly one.
     pub(crate) groups: Tree<Name, Arc<Group>>,
     pub(crate) newest: Newest,
+    /// Where nodes are, as far as somebody has said so. Invariant: each of them is there.
+    pub(crate) spots: Tree<Name, Spot>,
 
     /// Invariant: these say the same as `nodes`, the other way round.
     ids: Tree<NodeId, Name>,

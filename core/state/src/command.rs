@@ -13,6 +13,7 @@ use tribune_base::codec as wire;
 use tribune_base::id::{Index, NodeId};
 
 use crate::autopilot::SetAutopilot;
+use crate::coordinate::SetCoordinate;
 use crate::kv;
 use crate::prepared_query;
 use crate::types::{Check, Service};
@@ -30,6 +31,8 @@ pub enum Command {
     SetAutopilot(SetAutopilot),
     /// Change the prepared queries.
     PreparedQuery(prepared_query::Command),
+    /// Say where a node is.
+    SetCoordinate(SetCoordinate),
     /// Forget deletions up to and including this index.
     ReapTombstones {
         /// The newest deletion to forget.

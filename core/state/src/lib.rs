@@ -31,6 +31,7 @@
 pub mod autopilot;
 pub mod catalog;
 pub mod command;
+pub mod coordinate;
 pub mod health;
 mod instance;
 pub mod kv;
@@ -48,6 +49,7 @@ mod script;
 pub use autopilot::{Autopilot, SetAutopilot};
 pub use catalog::{HealthInstance, Instance, NodeServices};
 pub use command::{Command, DecodeError, Deregistration, Registration};
+pub use coordinate::SetCoordinate;
 pub use health::aggregate;
 pub use instance::OwnedInstance;
 pub use outcome::{NameReserved, Outcome, Refusal};

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{Index, NodeId, Uuid};
 use tribune_base::time::{Duration, WallTime};
 
 use crate::autopilot::{Autopilot, SetAutopilot};
 use crate::command::{Command, Deregistration, Registration};
+use crate::coordinate::SetCoordinate;
 use crate::kv;
 use crate::prepared_query::{self, Failover, PreparedQuery, ServiceQuery, Template};
 use crate::store::{Applied, Store};
@@ -203,6 +205,10 @@ pub(crate) fn single() -> impl Strategy<Value = Command> {
         12 => catalog_command(),
         1 => set_autopilot().prop_map(Command::SetAutopilot),
         3 => query_command().prop_map(Command::PreparedQuery),
+        2 => (name(&NODES), -1.0..1.0).prop_map(|(node, height)| {
+            let spot = Coordinate { height, ..Coordinate::default() }.into();
+            Command::SetCoordinate(SetCoordinate { node, spot })
+        }),
         1 => (0..30_u64).prop_map(|it| Command::ReapTombstones { through: Index(it) }),
     ]
 }

@@ -26,6 +26,7 @@
 //!   autopilot    12   settings, create, modify: after the tables, if they were ever set
 //!   queries      13   newest: after the tables, if there ever was one
 //!   query        14   row                                                        by id
+//!   coordinate   15   node, numbers: after the queries                           by node
 //! ```
 //!
 //! What follows from other rows is not written: it is built anew. A reader skips records of a kind
@@ -60,6 +61,7 @@ const END: u32 = 11 << 1;
 const AUTOPILOT: u32 = 12 << 1;
 const QUERIES: u32 = 13 << 1;
 const QUERY: u32 = 14 << 1;
+const COORDINATE: u32 = 15 << 1;
 
 /// Why chunks are not a snapshot. Whoever kept them is at fault; nothing has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

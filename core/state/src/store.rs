@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{Index, Uuid};
 use tribune_base::time::WallTime;
 
@@ -127,6 +128,10 @@ impl Snapshot {
                 }
                 Err(refusal) => Outcome::Refused(Refusal::PreparedQuery(refusal)),
             },
+            Command::SetCoordinate(command) => {
+                self.catalog.place(&command.node, command.spot);
+                Outcome::Done(true)
+            }
             Command::ReapTombstones { through } => {
                 self.kv.reap(*through);
                 Outcome::Done(true)
@@ -198,6 +203,17 @@ impl Snapshot {
     /// Their topic is [`Topic::Autopilot`].
     pub fn autopilot(&self) -> (Index, Option<&autopilot::Row>) {
         (self.index_of(&Topic::Autopilot), self.autopilot.row.as_ref())
+    }
+
+    /// Where nodes are, by name, as far as somebody has written it down; for those who cannot measure it
+    /// themselves. No topic tells when one moves.
+    pub fn coordinates(&self) -> impl Iterator<Item = (&str, Coordinate)> {
+        self.catalog.coordinates()
+    }
+
+    /// Where a node is, as far as somebody has written it down.
+    pub fn coordinate(&self, node: &str) -> Option<Coordinate> {
+        self.catalog.coordinate(node)
     }
 
     /// All prepared queries, by id. Their topic is [`Topic::PreparedQueries`].

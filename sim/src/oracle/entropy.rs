@@ -113,7 +113,7 @@ fn is_own(command: &Command, name: &str, id: NodeId, own: bool) -> bool {
             it.node == name && own && !whole
         }
         Command::Kv(_) | Command::ReapTombstones { .. } | Command::Ignored => false,
-        Command::SetAutopilot(_) | Command::PreparedQuery(_) => false,
+        Command::SetAutopilot(_) | Command::PreparedQuery(_) | Command::SetCoordinate(_) => false,
     }
 }
 

@@ -52,7 +52,9 @@ impl Model {
             | Command::Deregister(_)
             | Command::ReapTombstones { .. }
             | Command::Ignored => None,
-            Command::SetAutopilot(_) | Command::PreparedQuery(_) => None,
+            Command::SetAutopilot(_) | Command::PreparedQuery(_) | Command::SetCoordinate(_) => {
+                None
+            }
         }
     }
 

@@ -58,7 +58,7 @@ fn left(state: &Snapshot, command: &Command) -> Option<(String, String)> {
         | Command::Kv(_)
         | Command::ReapTombstones { .. }
         | Command::Ignored => None,
-        Command::SetAutopilot(_) | Command::PreparedQuery(_) => None,
+        Command::SetAutopilot(_) | Command::PreparedQuery(_) | Command::SetCoordinate(_) => None,
     }
 }
 

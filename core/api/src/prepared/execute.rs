@@ -116,7 +116,7 @@ impl Execution {
         let mut found = select(asked, snapshot);
         Rng::new(self.seed).shuffle(&mut found);
         if let Some(near) = self.near(asked, snapshot) {
-            places.sort_from(&mut found, near, |it| &it.node.name);
+            places.sort_from(&mut found, near, snapshot, |it| &it.node.name);
             // Whoever is meant by name comes first, even if nobody knows where that is.
             let first = found.iter().take(NEAR_DEPTH_MAX);
             let same = |it: &HealthInstance<'_>| it.node.name.eq_ignore_ascii_case(near);

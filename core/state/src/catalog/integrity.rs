@@ -20,6 +20,8 @@ impl Catalog {
         for (key, entry) in self.nodes.iter() {
             self.check_entry(key, entry)?;
         }
+        let known = |it: &Name| self.nodes.contains_key(it);
+        ensure(self.spots.iter().all(|(it, _)| known(it)), "a place of a node that is not there")?;
         for group in self.groups.values() {
             ensure(!group.instances.is_empty(), "a group without instances")?;
             ensure(group.newest <= group.newest_health, "health older than rows")?;

@@ -4,6 +4,7 @@ use std::cmp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tribune_base::coordinate::Coordinate;
 use tribune_base::id::{Index, NodeId, Uuid};
 
 use super::{Catalog, Entry, Group, place, write};
@@ -46,6 +47,20 @@ impl Catalog {
 
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {
         self.entry(name).map(|it| &*it.node)
+    }
+
+    /// Where nodes are, by name, as far as somebody has written it down.
+    pub(crate) fn coordinates(&self) -> impl Iterator<Item = (&str, Coordinate)> {
+        let node = |key: &Name| &*self.nodes.get(key).expect("whoever is somewhere is there").node;
+        self.spots.iter().map(move |(key, it)| (node(key).name.as_str(), (*it).into()))
+    }
+
+    pub(crate) fn coordinate(&self, node: &str) -> Option<Coordinate> {
+        // Mostly there are none, and this is asked for each row.
+        if self.spots.is_empty() {
+            return None;
+        }
+        self.spots.get(&fold(node)).map(|it| (*it).into())
     }
 
     /// By name, else by id, else by the start of an id that only one node has.

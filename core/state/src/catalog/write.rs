@@ -11,6 +11,7 @@ use tribune_base::bug;
 use tribune_base::id::Index;
 
 use super::{Catalog, Entry, place};
+use crate::coordinate::Spot;
 use crate::types::{Check, Name, Node, Service, Status, fold};
 use crate::watch::Topic;
 
@@ -85,7 +86,16 @@ impl Catalog {
         }
         self.index_node(key, Some(&entry.node), None);
         self.nodes.remove(key);
+        self.spots.remove(key);
         self.node_changed(key, changes);
+    }
+
+    /// Note where a node is, if it is there.
+    pub(crate) fn place(&mut self, node: &str, spot: Spot) {
+        let key = fold(node);
+        if self.nodes.contains_key(&key) {
+            self.spots.insert(key, spot);
+        }
     }
 
     /// Add or replace a service of a node that is there. Its checks follow it, but for `rewritten`,

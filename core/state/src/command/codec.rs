@@ -6,6 +6,7 @@ use tribune_base::id::Index;
 
 use super::{Command, DecodeError, Deregistration, Registration};
 use crate::autopilot::{self, SetAutopilot};
+use crate::coordinate;
 use crate::kv;
 use crate::prepared_query;
 use crate::row;
@@ -22,6 +23,7 @@ const KV_DELETE_TREE: u64 = 5;
 const REGISTER: u64 = 16;
 const DEREGISTER: u64 = 17;
 const SET_AUTOPILOT: u64 = 24;
+const SET_COORDINATE: u64 = 25;
 const REAP_TOMBSTONES: u64 = 32;
 const BATCH: u64 = 33;
 const IGNORED: u64 = 34;
@@ -59,6 +61,7 @@ fn write(writer: &mut Writer, command: &Command) {
         Command::PreparedQuery(prepared_query::Command::Create(_)) => QUERY_CREATE,
         Command::PreparedQuery(prepared_query::Command::Update(_)) => QUERY_UPDATE,
         Command::PreparedQuery(prepared_query::Command::Delete(_)) => QUERY_DELETE,
+        Command::SetCoordinate(_) => SET_COORDINATE,
         Command::ReapTombstones { .. } => REAP_TOMBSTONES,
         Command::Batch(_) => BATCH,
         Command::Ignored => IGNORED,
@@ -75,6 +78,7 @@ fn write(writer: &mut Writer, command: &Command) {
         }
         Command::SetAutopilot(command) => write_autopilot(it, command),
         Command::PreparedQuery(command) => write_query(it, command),
+        Command::SetCoordinate(command) => coordinate::write(it, &command.node, &command.spot),
         Command::ReapTombstones { through } => it.u64(1, through.0),
         Command::Batch(commands) => {
             for command in commands {
@@ -163,6 +167,7 @@ fn read(mut reader: Reader, depth: Depth) -> Result<Command, DecodeError> {
         QUERY_CREATE | QUERY_UPDATE | QUERY_DELETE => {
             Ok(Command::PreparedQuery(read_query(kind, body)?))
         }
+        SET_COORDINATE => Ok(Command::SetCoordinate(coordinate::read(body)?)),
         REAP_TOMBSTONES => Ok(read_reap(body)?),
         BATCH => read_batch(body, depth),
         IGNORED => Ok(Command::Ignored),

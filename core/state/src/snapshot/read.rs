@@ -8,11 +8,12 @@ use tribune_base::id::{Index, SessionId, Uuid};
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE, QUERIES,
-    QUERY, RestoreError, SERVICE, TREE_GRAVE, VERSION,
+    AUTOPILOT, CATALOG, CHECK, COORDINATE, END, ENTRY, GRAVE, GROUP, HEADER, IGNORABLE, KV, NODE,
+    QUERIES, QUERY, RestoreError, SERVICE, TREE_GRAVE, VERSION,
 };
 use crate::autopilot;
 use crate::catalog::{Catalog, Group};
+use crate::coordinate::{self, SetCoordinate};
 use crate::kv::{Entry, Parts, Row};
 use crate::prepared_query;
 use crate::row;
@@ -72,6 +73,7 @@ impl Restored {
                 self.state.queries.newest = Index(newest);
             }
             QUERY => self.query(field.nested()?)?,
+            COORDINATE => self.coordinate(field.nested()?)?,
             END => self.end(field.nested()?)?,
             tag if tag & IGNORABLE != 0 => {}
             tag => return Err(RestoreError::Unknown { kind: tag >> 1 }),
@@ -246,6 +248,11 @@ impl Restored {
             return inconsistent("prepared queries out of order, or with a name that is taken");
         }
         Ok(())
+    }
+
+    fn coordinate(&mut self, reader: Reader) -> Result<(), RestoreError> {
+        let SetCoordinate { node, spot } = coordinate::read(reader)?;
+        append(&mut self.state.catalog.spots, Name::from(node.as_str()), spot)
     }
 
     fn end(&mut self, reader: Reader) -> Result<(), RestoreError> {

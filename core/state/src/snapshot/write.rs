@@ -10,11 +10,12 @@ use tribune_base::id::{Index, Uuid};
 use tribune_base::tree::{Key, Tree};
 
 use super::{
-    AUTOPILOT, CATALOG, CHECK, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, QUERIES, QUERY, SERVICE,
-    TREE_GRAVE, VERSION,
+    AUTOPILOT, CATALOG, CHECK, COORDINATE, END, ENTRY, GRAVE, GROUP, HEADER, KV, NODE, QUERIES,
+    QUERY, SERVICE, TREE_GRAVE, VERSION,
 };
 use crate::autopilot;
 use crate::catalog::{self, Group};
+use crate::coordinate::{self, Spot};
 use crate::kv::Row;
 use crate::prepared_query::{self, PreparedQuery};
 use crate::row;
@@ -42,6 +43,7 @@ enum Cursor {
     Nodes(Option<Name>),
     Groups(Option<Name>),
     Queries(Option<Uuid>),
+    Spots(Option<Name>),
     End,
     Done,
 }
@@ -104,7 +106,12 @@ impl Iterator for Records {
                 Cursor::Queries(after) => {
                     let rows = &self.snapshot.queries.rows;
                     let last = fill(&mut chunk, &mut self.count, rows, after, write_query);
-                    last.map_or(Cursor::End, |it| Cursor::Queries(Some(it)))
+                    last.map_or(Cursor::Spots(None), |it| Cursor::Queries(Some(it)))
+                }
+                Cursor::Spots(after) => {
+                    let rows = &self.snapshot.catalog.spots;
+                    let last = fill(&mut chunk, &mut self.count, rows, after, write_spot);
+                    last.map_or(Cursor::End, |it| Cursor::Spots(Some(it)))
                 }
                 Cursor::End => {
                     chunk.nested(END, |it| it.u64(1, self.count));
@@ -170,6 +177,11 @@ fn write_tables(writer: &mut Writer, snapshot: &Snapshot) -> u64 {
         count += 1;
     }
     count
+}
+
+fn write_spot(writer: &mut Writer, node: &Name, spot: &Spot) -> u64 {
+    writer.nested(COORDINATE, |it| coordinate::write(it, node, spot));
+    1
 }
 
 fn write_entry(writer: &mut Writer, row: &Row, (): &()) -> u64 {

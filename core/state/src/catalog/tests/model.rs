@@ -30,6 +30,7 @@ impl Model {
             Command::Kv(_)
             | Command::SetAutopilot(_)
             | Command::PreparedQuery(_)
+            | Command::SetCoordinate(_)
             | Command::ReapTombstones { .. }
             | Command::Batch(_)
             | Command::Ignored => unreachable!("not about the catalog"),

@@ -1,10 +1,13 @@
-//! A run as a picture: time goes down, every server and client has a column, messages go across.
-//! One file that needs nothing else; a browser can zoom, search and filter in it.
+//! A run as a picture: time goes down, every server and client has a column, messages go across; where
+//! there are several datacenters, what happens to them is a band, and requests are what lasts at their
+//! clients. One file that needs nothing else; a browser can zoom, search and filter in it.
 
 use std::fmt::Write as _;
 
+use tribune_base::time::Duration;
+
 use crate::trace::{Line, Place};
-use crate::turmoil::wan::Run;
+use crate::turmoil::wan::{Event, LANES, Letter, Run};
 use crate::world::Outcome;
 
 /// Draw a run whose lines were kept.
@@ -44,23 +47,42 @@ pub fn draw(outcome: &Outcome, title: &str) -> String {
 /// Draw a run of several datacenters.
 pub fn draw_run(run: &Run, title: &str) -> String {
     let places: Vec<_> = run.places.iter().flat_map(|it| &it.1).collect();
+    let events = run.journal.events(0);
     let mut data = String::from("{\"columns\":[\"world\"");
     for place in &places {
         let _ = write!(data, ",\"{place}\"");
     }
+    data.push_str("],\"groups\":[");
+    let mut first = 1;
+    list(&mut data, &run.places, |data, (dc, places)| {
+        let _ = write!(data, "[\"{dc}\",{first},{}]", places.len());
+        first += places.len();
+    });
+    data.push_str("],\"bands\":[");
+    list(&mut data, &bands(&events, run.elapsed), |data, (begin, end, text)| {
+        let named = |it: &(usize, &(String, Vec<String>))| text.contains(&it.1.0);
+        let whom: Vec<_> = run.places.iter().enumerate().filter(named).map(|it| it.0).collect();
+        let _ = write!(data, "[{},{},", begin.as_micros(), end.as_micros());
+        string(data, text);
+        let _ = write!(data, ",{whom:?}]");
+    });
+    let _ = write!(data, "],\"lanes\":{LANES:?},\"messages\":[");
+    list(&mut data, &run.letters, |data, Letter { from, to, sent, arrived, lane }| {
+        let arrived = arrived.map_or(-1, |it| it.as_micros() as i64);
+        let _ = write!(data, "{},{},{},{arrived},{lane}", from + 1, to + 1, sent.as_micros());
+    });
     data.push_str("],\"events\":[");
     let column = |it: &str| places.iter().position(|own| *own == it).map_or(0, |n| n + 1);
-    for (n, event) in run.journal.events(0).iter().enumerate() {
-        data.push_str(if n == 0 { "" } else { "," });
-        let _ = write!(data, "[{},{},", event.at.as_micros(), column(&event.place));
-        string(&mut data, event.kind);
+    list(&mut data, &events, |data, Event { at, since, place, kind, text }| {
+        let _ = write!(data, "[{},{},", at.as_micros(), column(place));
+        string(data, kind);
         data.push(',');
-        string(&mut data, &event.text);
-        if let Some(since) = event.since {
-            let _ = write!(data, ",{},{}", column(&event.place), since.as_micros());
+        string(data, text);
+        if let Some(since) = since {
+            let _ = write!(data, ",{},{}", column(place), since.as_micros());
         }
         data.push(']');
-    }
+    });
     data.push_str("],\"violation\":");
     match run.verdicts.violations().first() {
         None => data.push_str("null"),
@@ -72,6 +94,24 @@ pub fn draw_run(run: &Run, title: &str) -> String {
     }
     data.push('}');
     PAGE.replace("{{title}}", &escape(title)).replace("{{data}}", &data)
+}
+
+/// What happened from when to when.
+fn bands(events: &[Event], end: Duration) -> Vec<(Duration, Duration, &str)> {
+    let begun = events.iter().enumerate().filter(|(_, it)| it.kind == "strike");
+    let band = |(n, begun): (usize, &'_ Event)| {
+        let healed = |it: &&Event| it.kind == "heal" && it.text == begun.text;
+        events[n..].iter().find(healed).map_or(end, |it| it.at)
+    };
+    begun.map(|(n, it)| (it.at, band((n, it)), it.text.as_str())).collect()
+}
+
+/// What `each` writes, separated by commas.
+fn list<T>(data: &mut String, all: &[T], mut each: impl FnMut(&mut String, &T)) {
+    for (n, it) in all.iter().enumerate() {
+        data.push_str(if n == 0 { "" } else { "," });
+        each(data, it);
+    }
 }
 
 /// `[when, column, kind, text]`, and where it comes from and since when, if it does.

@@ -23,6 +23,7 @@ use tribune_sim::pool::measure::{self, Setting};
 use tribune_sim::shrink::{self, Cutting};
 use tribune_sim::swarm::{Summary, Swarm};
 use tribune_sim::turmoil::stories;
+use tribune_sim::turmoil::tap::Tap;
 use tribune_sim::turmoil::wan::{self, Progress};
 use tribune_sim::world::{self, Outcome};
 
@@ -345,7 +346,8 @@ fn tell_story(
         let told = it.events.iter().filter(|it| !hash && (all || it.is_news()));
         told.for_each(|it| bar.suspend(|| println!("{it}")));
     };
-    let told = stories::run(story, seed, size.of_each(), &mut progress);
+    let tap = if html.is_some() { Tap::open() } else { Tap::default() };
+    let told = stories::run(story, seed, size.of_each(), &tap, &mut progress);
     bar.finish_and_clear();
     if hash {
         println!("{:016x}", told.hash);

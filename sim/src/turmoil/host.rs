@@ -111,7 +111,8 @@ impl Host {
     /// # Errors
     ///
     /// The node stopped by itself, or its state could not be read back.
-    pub async fn run(self) -> turmoil::Result {
+    pub async fn run(mut self) -> turmoil::Result {
+        self.net = self.net.at(turmoil::lookup(self.name.as_str()));
         let (events, wal_events) = mpsc::unbounded_channel();
         let (wal, storage, found) = self.disk.start(events);
         let restored = restored(found)?;

@@ -17,6 +17,7 @@ pub mod net;
 pub mod oracle;
 pub mod scenario;
 pub mod stories;
+pub mod tap;
 pub mod trace;
 pub mod wan;
 pub mod writer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -11,9 +11,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tribune_io::net::{Listener, Net, Udp};
 use turmoil::net::{TcpListener, TcpStream, UdpSocket};
 
+use super::tap::Tap;
+
 /// Sockets of one simulated host. A clone is the same host's.
 #[derive(Clone, Debug, Default)]
-pub struct TurmoilNet(Arc<Mutex<Connections>>);
+pub struct TurmoilNet {
+    connections: Arc<Mutex<Connections>>,
+    /// Notes what it says to others, and hears.
+    tap: Tap,
+    /// Where it is, once it runs.
+    ip: Option<IpAddr>,
+}
 
 /// A host's connections. When it crashes they close in the order in which they were made.
 ///
@@ -36,11 +44,19 @@ pub struct SimStream {
     /// Invariant: there until this is dropped.
     stream: Option<TcpStream>,
     host: TurmoilNet,
+    /// This end, and the other.
+    ends: Option<(SocketAddr, SocketAddr)>,
+    /// How much was written and read, in all.
+    written: u64,
+    read: u64,
 }
 
 /// A simulated socket for packets.
 #[derive(Debug)]
-pub struct SimUdp(UdpSocket);
+pub struct SimUdp {
+    socket: UdpSocket,
+    host: TurmoilNet,
+}
 
 /// Where simulated connections come in.
 pub struct SimListener {
@@ -49,6 +65,16 @@ pub struct SimListener {
 }
 
 impl TurmoilNet {
+    /// One of which `tap` notes what goes over it.
+    pub fn tapped(tap: Tap) -> Self {
+        Self { tap, ..Self::default() }
+    }
+
+    /// The same, of a host that runs at `ip`.
+    pub fn at(&self, ip: IpAddr) -> Self {
+        Self { ip: Some(ip), ..self.clone() }
+    }
+
     /// The host is about to crash: everything it has is dropped next.
     pub fn crash(&self) {
         let mut connections = self.lock();
@@ -59,11 +85,13 @@ impl TurmoilNet {
         let mut connections = self.lock();
         connections.made += 1;
         connections.open += 1;
-        SimStream { number: connections.made, stream: Some(stream), host: self.clone() }
+        let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+        let number = connections.made;
+        SimStream { number, stream: Some(stream), host: self.clone(), ends, written: 0, read: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.0.lock().expect("a simulation has one thread")
+        self.connections.lock().expect("a simulation has one thread")
     }
 }
 
@@ -73,7 +101,8 @@ impl Net for TurmoilNet {
     type Stream = SimStream;
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<SimUdp> {
-        UdpSocket::bind(addr).await.map(SimUdp)
+        let socket = UdpSocket::bind(addr).await?;
+        Ok(SimUdp { socket, host: self.clone() })
     }
 
     async fn listen(&self, addr: SocketAddr) -> io::Result<SimListener> {
@@ -89,7 +118,11 @@ impl Net for TurmoilNet {
     }
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<SimStream> {
-        TcpStream::connect(addr).await.map(|it| self.connection(it))
+        let stream = self.connection(TcpStream::connect(addr).await?);
+        if let Some((own, other)) = stream.ends {
+            self.tap.connected(own, other);
+        }
+        Ok(stream)
     }
 }
 
@@ -122,7 +155,13 @@ impl AsyncRead for SimStream {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.pinned().poll_read(context, buf)
+        let before = buf.filled().len();
+        let polled = self.pinned().poll_read(context, buf);
+        self.read += (buf.filled().len() - before) as u64;
+        if let Some((own, other)) = self.ends {
+            self.host.tap.read(other, own, self.read);
+        }
+        polled
     }
 }
 
@@ -132,7 +171,12 @@ impl AsyncWrite for SimStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.pinned().poll_write(context, bytes)
+        let polled = self.pinned().poll_write(context, bytes);
+        if let (Poll::Ready(Ok(len)), Some((own, other))) = (&polled, self.ends) {
+            self.written += *len as u64;
+            self.host.tap.wrote(own, other, self.written);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -146,23 +190,38 @@ impl AsyncWrite for SimStream {
 
 impl Udp for SimUdp {
     async fn recv(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.recv_from(buf).await
+        let (len, from) = self.socket.recv_from(buf).await?;
+        self.heard(&buf[..len], from);
+        Ok((len, from))
     }
 
     async fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.0.send_to(packet, to).await.map(drop)
+        self.host.tap.sent(self.host.ip, to, packet);
+        self.socket.send_to(packet, to).await.map(drop)
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.try_recv_from(buf)
+        let (len, from) = self.socket.try_recv_from(buf)?;
+        self.heard(&buf[..len], from);
+        Ok((len, from))
     }
 
     fn try_send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.0.try_send_to(packet, to).map(drop)
+        self.socket.try_send_to(packet, to)?;
+        self.host.tap.sent(self.host.ip, to, packet);
+        Ok(())
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
+    }
+}
+
+impl SimUdp {
+    fn heard(&self, packet: &[u8], from: SocketAddr) {
+        if let (Some(ip), Ok(own)) = (self.host.ip, self.socket.local_addr()) {
+            self.host.tap.received(from.ip(), SocketAddr::new(ip, own.port()), packet);
+        }
     }
 }
 

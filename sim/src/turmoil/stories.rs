@@ -9,6 +9,7 @@ use std::time::Instant;
 use tribune_base::time::Duration;
 
 use super::cluster::{SCENARIOS, Scenario};
+use super::tap::Tap;
 use super::wan::{Progress, Run, STORIES, Size, Story};
 use super::{datacenter, scenario};
 
@@ -46,10 +47,16 @@ pub fn all() -> Vec<(&'static str, String)> {
 }
 
 /// Run a seed of the story of this name. Stories about datacenters are as large as `size` says, and
-/// tell `progress` what happens.
-pub fn run(name: &str, seed: u64, size: Size, progress: &mut dyn FnMut(Progress<'_>)) -> Told {
+/// tell `progress` what happens, and `tap` who tells whom.
+pub fn run(
+    name: &str,
+    seed: u64,
+    size: Size,
+    tap: &Tap,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Told {
     if let Some(story) = Story::find(name) {
-        let run = story.run(seed, size, progress);
+        let run = story.run(seed, size, tap, progress);
         let violations = run.verdicts.violations().into_iter();
         let at = |it: Duration| it.as_secs_f64();
         let violations =
@@ -112,6 +119,10 @@ pub struct Summary {
 }
 
 impl Swarm<'_> {
+    fn tell(&self, seed: u64) -> Told {
+        run(self.story, seed, self.size, &Tap::default(), &mut |_| {})
+    }
+
     /// Run them all, those that fail included. `progress` is told how many are done.
     pub fn run(&self, progress: impl Fn(u64)) -> Summary {
         let (next, stop, start) = (AtomicU64::new(0), AtomicBool::new(false), Instant::now());
@@ -126,7 +137,7 @@ impl Swarm<'_> {
                         if self.seeds <= n || stop.load(Ordering::Relaxed) {
                             return;
                         }
-                        let told = run(self.story, self.first + n, self.size, &mut |_| {});
+                        let told = self.tell(self.first + n);
                         let checked = told.run.as_ref().map_or(1, |it| it.verdicts.sum());
                         let first = told.violations.into_iter().next();
                         let result = (self.first + n, told.elapsed, checked, first);

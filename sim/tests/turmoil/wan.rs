@@ -1,5 +1,6 @@
 //! Several datacenters, and what happens between them.
 
+use tribune_sim::turmoil::tap::Tap;
 use tribune_sim::turmoil::wan::{Run, STORIES, Size, Story};
 
 use crate::for_each_seed;
@@ -7,7 +8,7 @@ use crate::for_each_seed;
 const SMALL: Size = Size { servers: 3, agents: 1 };
 
 fn run(name: &str, seed: u64) -> Run {
-    Story::find(name).expect("the list has it").run(seed, SMALL, &mut |_| {})
+    Story::find(name).expect("the list has it").run(seed, SMALL, &Tap::default(), &mut |_| {})
 }
 
 #[test]
@@ -39,4 +40,17 @@ fn equal_seeds_are_equal_stories() {
 #[test]
 fn a_crowd_is_met_and_answered() {
     assert!(100 < run("storm", 1).verdicts.count("LV-3"));
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_between_datacenters_are_caught() {
+    use tribune_base::bug::Bug;
+    use tribune_base::time::Duration;
+
+    for bug in [Bug::D01, Bug::D03, Bug::D04] {
+        let score = tribune_sim::bugs::hunt(bug, Duration::from_secs(120));
+        assert!(score.found.is_some(), "{score}");
+        eprintln!("planted {score}");
+    }
 }

@@ -55,11 +55,32 @@ pub struct Run {
     pub journal: Journal,
     /// The agents and clients there were, by datacenter.
     pub places: Vec<(String, Vec<String>)>,
+    /// Who told whom, if that was noted.
+    pub letters: Vec<Letter>,
     /// Simulated time.
     pub elapsed: Duration,
     /// How many writes were acknowledged.
     pub acknowledged: u64,
 }
+
+/// A message between two agents.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Letter {
+    /// Whose: a number counted over all places.
+    pub from: usize,
+    /// To whom.
+    pub to: usize,
+    /// When it was sent.
+    pub sent: Duration,
+    /// When it arrived, if it did.
+    pub arrived: Option<Duration>,
+    /// What travels there: one of [`LANES`].
+    pub lane: usize,
+}
+
+/// What travels between agents: consensus and requests within a datacenter, requests between two,
+/// gossip of a datacenter, and gossip of all.
+pub const LANES: [&str; 4] = ["rpc", "across", "gossip", "wan"];
 
 /// How far a run is.
 #[derive(Debug)]

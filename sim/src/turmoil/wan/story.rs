@@ -8,6 +8,7 @@ use tribune_base::time::Duration;
 use super::weather::Dc;
 use super::world;
 use super::{DATACENTERS, Progress, Run, Size, dc_name};
+use crate::turmoil::tap::Tap;
 
 /// A story.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +102,18 @@ impl Story {
         STORIES.iter().find(|it| it.name == name).copied()
     }
 
-    /// Run it with everything as `seed` wants it. `progress` is told now and then.
-    pub fn run(&self, seed: u64, size: Size, progress: &mut dyn FnMut(Progress<'_>)) -> Run {
+    /// Run it with everything as `seed` wants it. `progress` is told now and then; who tells whom is
+    /// noted by `tap`.
+    pub fn run(
+        &self,
+        seed: u64,
+        size: Size,
+        tap: &Tap,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Run {
         let mut rng = Rng::stream(seed, self.name);
         let plan = (self.plan)(&mut rng, size);
-        world::run(seed, size, &plan, rng, progress)
+        world::run(seed, size, (&plan, rng), tap, progress)
     }
 }
 

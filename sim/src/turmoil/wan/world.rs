@@ -1,6 +1,8 @@
 //! Three datacenters in turmoil, and how acts happen to them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
@@ -14,9 +16,11 @@ use super::news::News;
 use super::story::{Act, Step};
 use super::verdict::{Verdicts, Violation};
 use super::weather::{Dc, Weather};
-use super::{DATACENTERS, Progress, Run, Size, agent_name, dc_name, port, server_name};
-use crate::turmoil::host::Host;
+use super::{DATACENTERS, Letter, Progress, Run, Size, agent_name, dc_name, port, server_name};
+use crate::turmoil::host::{Host, RPC_PORT, WAN_PORT};
+use crate::turmoil::net::TurmoilNet;
 use crate::turmoil::scenario::network;
+use crate::turmoil::tap::{Message, Tap};
 
 /// A running world.
 struct World<'a> {
@@ -42,17 +46,18 @@ struct World<'a> {
 pub(super) fn run(
     seed: u64,
     size: Size,
-    plan: &[Step],
-    rng: Rng,
+    (plan, rng): (&[Step], Rng),
+    tap: &Tap,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Run {
     let (verdicts, journal) = (Verdicts::default(), Journal::default());
     let ledger = Ledger::new(verdicts.clone());
-    let elapsed = Cell::new(Duration::ZERO);
+    let (elapsed, addresses) = (Cell::new(Duration::ZERO), RefCell::default());
     let news = tracing::Dispatch::new(News::new(journal.clone()));
     let live = AssertUnwindSafe(|| {
         tracing::dispatcher::with_default(&news, || {
-            let mut world = World::build(seed, size, rng, (&verdicts, &journal, &ledger));
+            let mut world = World::build(seed, size, rng, (&verdicts, &journal, &ledger, tap));
+            *addresses.borrow_mut() = world.addresses();
             world.expected = START_MAX / 4 + END / 2;
             world.expected += plan.iter().map(|it| it.lasts + AFTER).sum::<Duration>();
             let ended = world.live(plan, progress, &elapsed);
@@ -74,8 +79,25 @@ pub(super) fn run(
         (dc_name(dc), servers.chain(agents).chain(clients).collect())
     };
     let places = (0..DATACENTERS).map(place).collect();
+    let letters = letters(&tap.messages(), &addresses.into_inner(), size);
     let acknowledged = ledger.acknowledged();
-    Run { verdicts, journal, places, elapsed: elapsed.get(), acknowledged }
+    Run { verdicts, journal, places, letters, elapsed: elapsed.get(), acknowledged }
+}
+
+/// The same messages, by the numbers of places.
+fn letters(messages: &[Message], addresses: &BTreeMap<IpAddr, usize>, size: Size) -> Vec<Letter> {
+    let dc = |place: usize| place / (size.servers + size.agents + 1);
+    let letter = |it: &Message| {
+        let (from, to) = (*addresses.get(&it.from)?, *addresses.get(&it.to.ip())?);
+        let lane = match it.to.port() {
+            WAN_PORT => 3,
+            _ if dc(from) != dc(to) => 1,
+            RPC_PORT => 0,
+            _ => 2,
+        };
+        Some(Letter { from, to, sent: it.sent, arrived: it.arrived, lane })
+    };
+    messages.iter().filter_map(letter).collect()
 }
 
 impl World<'_> {
@@ -83,10 +105,10 @@ impl World<'_> {
         seed: u64,
         size: Size,
         mut rng: Rng,
-        (verdicts, journal, ledger): (&Verdicts, &Journal, &Ledger),
+        (verdicts, journal, ledger, tap): (&Verdicts, &Journal, &Ledger, &Tap),
     ) -> Self {
         let mut sim = network(seed, LONGEST, LAN_LATENCY_MAX).tick_duration(TICK).build();
-        let hosts: Vec<Vec<_>> = (0..DATACENTERS).map(|dc| hosts(dc, size, seed)).collect();
+        let hosts: Vec<Vec<_>> = (0..DATACENTERS).map(|dc| hosts(dc, size, (seed, tap))).collect();
         for host in hosts.iter().flatten() {
             let running = host.clone();
             sim.host(host.name.as_str(), move || running.clone().run());
@@ -127,6 +149,16 @@ impl World<'_> {
         };
         world.restore_latencies();
         world
+    }
+
+    /// Where everybody is, by the number of the place.
+    fn addresses(&self) -> BTreeMap<IpAddr, usize> {
+        let places = |dc: Dc| self.hosts[dc].iter().map(Some).chain([None]);
+        let all = (0..DATACENTERS).flat_map(places).enumerate();
+        let at = |(place, host): (usize, Option<&Host>)| {
+            host.map(|it| (self.sim.lookup(it.name.as_str()), place))
+        };
+        all.filter_map(at).collect()
     }
 
     /// Start, let `plan` happen, and end.
@@ -285,14 +317,17 @@ impl World<'_> {
                 self.weather.set_dark(*dc, true);
                 self.weather.set_troubled(*dc);
                 others(*dc).for_each(|it| self.sever(*dc, it));
-                self.hosts[*dc].iter().for_each(|it| it.crash(&mut self.sim));
+                for host in self.hosts[*dc].clone() {
+                    self.note_at(&host, "off");
+                    host.crash(&mut self.sim);
+                }
             }
             Act::Behead => {
                 let leaders = self.hosts.iter().flatten().filter(|it| it.shown.leads());
                 let leaders: Vec<Host> = leaders.cloned().collect();
                 self.all_is_in_doubt();
                 for leader in &leaders {
-                    self.note("isolate", leader.name.clone());
+                    self.note_at(leader, "isolated");
                     self.weather.set_away(&leader.name, true);
                     self.isolate(leader, true);
                 }
@@ -309,6 +344,7 @@ impl World<'_> {
                 let struck: Vec<_> = self.hosts.iter().map(|it| it[*server].clone()).collect();
                 for host in &struck {
                     self.weather.set_away(&host.name, true);
+                    self.note_at(host, "off");
                     host.crash(&mut self.sim);
                 }
                 return struck;
@@ -324,7 +360,7 @@ impl World<'_> {
         servers.truncate((self.size.servers - 1) / 2);
         self.doubt(dc);
         for host in &servers {
-            self.note("isolate", host.name.clone());
+            self.note_at(host, "isolated");
             self.set_split(dc, host, &servers, false);
         }
         servers
@@ -363,6 +399,7 @@ impl World<'_> {
             }
             Act::Dark(dc) => {
                 for host in &self.hosts[*dc] {
+                    self.note_at(host, "on");
                     self.sim.bounce(host.name.as_str());
                 }
                 self.weather.set_dark(*dc, false);
@@ -375,18 +412,23 @@ impl World<'_> {
             }
             Act::Behead => {
                 for leader in struck {
+                    self.note_at(leader, "heard");
                     self.isolate(leader, false);
                     self.weather.set_away(&leader.name, false);
                 }
                 self.all_is_well(LINK_BACK);
             }
             Act::Split(dc) => {
-                struck.iter().for_each(|it| self.set_split(*dc, it, struck, true));
+                for host in struck {
+                    self.note_at(host, "heard");
+                    self.set_split(*dc, host, struck, true);
+                }
                 self.weather.set_fine(*dc, now + LINK_BACK);
                 self.rejoin(*dc, now + LINK_BACK);
             }
             Act::Restart(_) => {
                 for host in struck {
+                    self.note_at(host, "on");
                     self.sim.bounce(host.name.as_str());
                     self.weather.set_away(&host.name, false);
                 }
@@ -487,12 +529,16 @@ impl World<'_> {
         }
     }
 
+    fn note_at(&self, host: &Host, kind: &'static str) {
+        self.journal.note(self.sim.elapsed(), None, &host.name, kind, String::new());
+    }
+
     fn note(&self, kind: &'static str, text: String) {
         self.journal.note(self.sim.elapsed(), None, WORLD, kind, text);
     }
 }
 
-fn hosts(dc: Dc, size: Size, seed: u64) -> Vec<Host> {
+fn hosts(dc: Dc, size: Size, (seed, tap): (u64, &Tap)) -> Vec<Host> {
     let servers = |dc: Dc| (0..size.servers).map(move |it| server_name(dc, it));
     let agents = (0..size.agents).map(|it| (agent_name(dc, it), true));
     let all = servers(dc).map(|it| (it, false)).chain(agents);
@@ -502,6 +548,7 @@ fn hosts(dc: Dc, size: Size, seed: u64) -> Vec<Host> {
         elsewhere: if client { Vec::new() } else { others(dc).flat_map(servers).collect() },
         client,
         write_max: WRITE_MAX,
+        net: TurmoilNet::tapped(tap.clone()),
         ..Host::new(name, seed)
     };
     all.map(host).collect()
@@ -555,7 +602,7 @@ const TELL_EVERY: u64 = 20;
 
 #[test]
 fn everybody_knows_the_servers_of_the_others() {
-    let hosts = hosts(1, Size { servers: 2, agents: 1 }, 7);
+    let hosts = hosts(1, Size { servers: 2, agents: 1 }, (7, &Tap::default()));
     let names: Vec<_> = hosts.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["dc2-n1", "dc2-n2", "dc2-a1"]);
     assert_eq!(hosts[0].elsewhere, ["dc1-n1", "dc1-n2", "dc3-n1", "dc3-n2"]);

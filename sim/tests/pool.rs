@@ -9,9 +9,8 @@ use tribune_base::time::Duration;
 use tribune_sim::pool::measure::Setting;
 use tribune_sim::pool::swarm;
 
-/// GO-3 bounds how often the living are taken for dead, and does not forbid it: pools of a few members
-/// that restart, leave and lose packets do so in one run of a hundred at most. In calm pools of a
-/// hundred nobody does, as another test here asserts.
+/// GO-3 bounds how often the living are taken for dead, and does not forbid it: where packets are lost,
+/// all those of one probe may be. Of 1,500 runs none does so, and one of a thousand may.
 #[test]
 fn no_seed_breaks_an_invariant() {
     let seeds = env::var("SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(200_usize);
@@ -27,7 +26,7 @@ fn no_seed_breaks_an_invariant() {
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
-    assert!(false_deaths <= seeds.div_ceil(100), "{false_deaths} runs with false deaths");
+    assert!(false_deaths <= seeds / 1_000, "{false_deaths} runs with false deaths");
 }
 
 #[test]

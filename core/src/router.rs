@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tribune_base::bug;
 use tribune_base::id::ServerId;
 use tribune_base::rng::Rng;
 use tribune_base::time::{Duration, Instant};
@@ -115,10 +116,14 @@ impl Router {
         tried: &BTreeSet<ServerId>,
     ) -> Option<(ServerId, &Arc<str>)> {
         let servers = self.datacenters.get(datacenter)?;
+        let shunned = |it: &Remote| now < it.shunned_until;
+        if bug!(D03) && self.datacenters.values().any(|it| it.values().all(shunned)) {
+            return None;
+        }
         let untried = servers.iter().filter(|(id, _)| !tried.contains(id));
         let rank = |(_, it): &(&ServerId, &Remote)| {
             let near = it.distance.map_or(u32::MAX, nearness);
-            (!it.alive, now < it.shunned_until, near, it.lot)
+            (!it.alive && !bug!(D05), shunned(it) && !bug!(D05), near, it.lot)
         };
         untried.min_by_key(rank).map(|(id, it)| (*id, &it.address))
     }
@@ -220,6 +225,18 @@ mod tests {
         assert_eq!(order(&router, now), [3, 2, 1]);
         router.remove(ServerId(3));
         assert_eq!(order(&router, now), [2, 1]);
+    }
+
+    /// Those who are asked instead answer as soon, so nobody else would notice.
+    #[cfg(feature = "planted-bugs")]
+    #[test]
+    fn a_dead_server_that_is_asked_first_is_noticed() {
+        bug::with(bug::Bug::D05, || {
+            let (mut router, now) = (router(1), Instant::START);
+            router.shun(now, ServerId(1));
+            router.failed(ServerId(1));
+            assert_eq!(order(&router, now)[0], 1);
+        });
     }
 
     #[test]

@@ -115,6 +115,19 @@ fn what_was_sent_on_once_is_not_sent_on_again() {
     assert_eq!(world.forwards, before);
 }
 
+/// No client sends such a request: it takes a server that is wrong about another one.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_request_that_goes_round_in_circles_is_noticed() {
+    tribune_base::bug::with(tribune_base::bug::Bug::D02, || {
+        let mut world = world(&[1, 1, 1]);
+        let before = world.forwards;
+        world.hear_forward("n1", "b1", "dc1", "/v1/kv/a?dc=dc3");
+        world.run(Duration::from_secs(1));
+        assert!(before < world.forwards);
+    });
+}
+
 #[test]
 fn a_datacenter_that_is_cut_off_costs_the_others_nothing() {
     let mut world = world(&[3, 3]);

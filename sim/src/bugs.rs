@@ -19,6 +19,8 @@ use tribune_base::time::Duration;
 
 use crate::plan::Plan;
 use crate::swarm::thread_time;
+use crate::turmoil::tap::Tap;
+use crate::turmoil::wan::{Size, Story};
 use crate::world;
 
 pub use tribune_base::bug::PLANTABLE;
@@ -49,8 +51,13 @@ pub struct Found {
 pub fn wanted(only: Option<&str>) -> Vec<Bug> {
     let named = |bug: &Bug| only.is_none_or(|it| it.split(',').any(|it| it == bug.id()));
     let planted = |bug: &Bug| bug.standing() == Standing::Planted;
-    // Here a log is a list; and nobody gossips about anybody whom a bug of gossip could hurt.
-    let here = |bug: &Bug| !bug.id().starts_with(['W', 'G']);
+    // Here a log is a list; nobody gossips about anybody whom a bug of gossip could hurt; and some bugs
+    // of datacenters only the tests of core can see.
+    let here = |bug: &Bug| match bug.id().as_bytes()[0] {
+        b'W' | b'G' => false,
+        b'D' => !stories(*bug).is_empty(),
+        _ => true,
+    };
     Bug::ALL.iter().copied().filter(|it| planted(it) && here(it) && named(it)).collect()
 }
 
@@ -86,11 +93,32 @@ pub fn hunt(bug: Bug, budget: Duration) -> Score {
     let start = thread_time();
     let spent = || thread_time().saturating_sub(start);
     let found = (0..).take_while(|_| spent() < budget).find_map(|seed| {
+        if let stories @ [_, ..] = stories(bug) {
+            return stories.iter().find_map(|story| hunt_between(bug, story, seed));
+        }
         let plan = Plan::new(seed);
         let violation = with(bug, || world::run(&plan, false).violation)?;
         Some(Found { place: HERE, by: violation.id, seed: Some(seed) })
     });
     Score { bug, found, cpu: Some(spent()) }
+}
+
+/// Between datacenters.
+fn hunt_between(bug: Bug, story: &str, seed: u64) -> Option<Found> {
+    let (size, tap) = (Size { servers: 3, agents: 1 }, Tap::default());
+    let run = || Some(Story::find(story)?.run(seed, size, &tap, &mut |_| {}));
+    let violation = with(bug, run)?.verdicts.violations().into_iter().next()?;
+    Some(Found { place: BETWEEN, by: format!("{}: {}", story, violation.id), seed: Some(seed) })
+}
+
+/// The stories in which a bug of datacenters is looked for.
+fn stories(bug: Bug) -> &'static [&'static str] {
+    match bug.id() {
+        "D01" => &["wan-calm"],
+        "D03" => &["wan-cut", "dark"],
+        "D04" => &["flapping", "wan-asymmetric", "worst-day"],
+        _ => &[],
+    }
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -223,6 +251,9 @@ impl fmt::Display for Score {
 
 /// The simulated world.
 const HERE: &str = "world";
+
+/// The simulated world of several datacenters.
+const BETWEEN: &str = "datacenters";
 
 /// Whose tests look for planted bugs, too.
 const PACKAGES: &[&str] = &["tribune-wal", "tribune-io", "tribune-raft", "tribune-state"];

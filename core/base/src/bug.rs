@@ -89,7 +89,7 @@ macro_rules! catalogue {
     ($($id:ident $title:literal $standing:expr;)*) => {
         /// The catalogue. `R`: elections and the replicated log; `M`: membership; `S`: snapshots;
         /// `W`: the write-ahead log; `K`: keys, sessions and blocking queries; `C`: the catalog;
-        /// `G`: gossip.
+        /// `G`: gossip; `D`: datacenters.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
         pub enum Bug {
             $(#[doc = $title] $id,)*
@@ -276,6 +276,12 @@ catalogue! {
     G11 "a name is given to another address while its owner lives" Planted;
     G12 "packets of other pools are looked at" Planted;
     G13 "events are seen again, and their time is not noted" Planted;
+
+    D01 "servers forget which datacenter a client agent's request is for" Planted;
+    D02 "what another datacenter has sent on is sent on once more" Planted;
+    D03 "while one datacenter cannot be reached, others are not tried" Planted;
+    D04 "a write whose connection is lost is put to another server" Planted;
+    D05 "a server that cannot be reached is asked first" Planted;
 }
 
 #[test]

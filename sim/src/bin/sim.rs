@@ -21,7 +21,7 @@ use tribune_sim::plan::Plan;
 use tribune_sim::pool;
 use tribune_sim::pool::measure::{self, Setting};
 use tribune_sim::shrink::{self, Cutting};
-use tribune_sim::swarm::{Summary, Swarm};
+use tribune_sim::swarm::{Summary, Swarm, cpu_time, thread_time};
 use tribune_sim::turmoil::stories;
 use tribune_sim::turmoil::tap::Tap;
 use tribune_sim::turmoil::wan::{self, Progress};
@@ -339,7 +339,7 @@ fn tell_story(
     (hash, all): (bool, bool),
     html: Option<PathBuf>,
 ) -> ExitCode {
-    let (start, bar) = (Instant::now(), bar(1));
+    let (start, cpu, bar) = (Instant::now(), thread_time(), bar(1));
     let mut progress = |it: Progress<'_>| {
         bar.set_length(it.expected.as_secs().max(it.elapsed.as_secs()));
         bar.set_position(it.elapsed.as_secs());
@@ -358,8 +358,8 @@ fn tell_story(
         let (simulated, real) = (told.elapsed.as_secs_f64(), start.elapsed().as_secs_f64());
         println!("\n{}", run.verdicts.table());
         println!(
-            "{simulated:.0} simulated seconds in {real:.1}, {:.1} a second; {} writes acknowledged",
-            simulated / real,
+            "{simulated:.0} simulated seconds in {real:.1}, {:.1} a CPU-second; {} writes acknowledged",
+            simulated / thread_time().saturating_sub(cpu).as_secs_f64().max(1e-9),
             run.acknowledged
         );
         if let Some(html) = html
@@ -390,18 +390,19 @@ fn again(story: &str, seed: u64, size: wan::Size) -> String {
 }
 
 fn swarm_of_shells(swarm: &stories::Swarm<'_>) -> ExitCode {
-    let bar = bar(swarm.seeds);
+    let (bar, cpu) = (bar(swarm.seeds), cpu_time());
     let summary = swarm.run(|done| bar.set_position(done));
     bar.finish_and_clear();
+    let cpu = cpu_time().saturating_sub(cpu).as_secs_f64().max(1e-9);
     let (simulated, real) = (summary.simulated.as_secs_f64(), summary.elapsed.as_secs_f64());
     println!(
         "{}: {} seeds, {} failed: {} checks, {simulated:.0} simulated seconds in {real:.1}, {:.1} a \
-         second",
+         CPU-second",
         swarm.story,
         summary.seeds,
         summary.failures.len(),
         summary.checked,
-        simulated / real
+        simulated / cpu
     );
     for (seed, id, text) in &summary.failures {
         eprintln!("seed {seed}: {id} {text}");

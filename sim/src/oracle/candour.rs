@@ -51,12 +51,12 @@ impl Candour {
         let applied = it.shown.applied;
         let reached = knowledge.told.partition_point(|(_, horizon)| *horizon <= applied);
         if let Some((at, _)) = knowledge.told.drain(..reached).next_back() {
-            knowledge.complete = Some(at);
+            knowledge.complete = knowledge.complete.max(Some(at));
         }
         // Or stopped leading in the same step that opened its term.
         let raft = it.node.raft();
-        let led = before.leads && before.term == raft.term();
-        if it.shown.leads || led && raft.term_at(raft.commit()) == Some(raft.term()) {
+        let opened = raft.term_at(raft.commit()) == Some(before.term);
+        if it.shown.leads || before.leads && opened {
             (knowledge.complete, knowledge.heard) = (Some(it.local), Some(it.local));
         }
         let complete = knowledge.complete;

@@ -11,7 +11,7 @@ use std::{env, thread};
 use tribune_base::bug::{self, Bug, Standing};
 
 use crate::world::Faults;
-use crate::{isolation, late_answer, refusal, run, stale_log, twins};
+use crate::{hearsay, isolation, late_answer, refusal, run, stale_log, twins};
 
 /// Its name, and what it does with a seed.
 type Scenario = (&'static str, fn(u64));
@@ -27,6 +27,7 @@ const SCENARIOS: &[Scenario] = &[
     ("late answer", |_| late_answer()),
     ("stale log", |_| stale_log()),
     ("refusal", |_| refusal()),
+    ("hearsay", |_| hearsay()),
 ];
 
 /// Bugs of elections, the log, membership and snapshots that these worlds cannot show.

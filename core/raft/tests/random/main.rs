@@ -128,6 +128,25 @@ fn late_answer() {
     assert_eq!(say(Message::AppendEntriesResponse { term: next, result }).1, Index(2));
 }
 
+#[test]
+fn to_hear_of_something_is_not_to_know_it() {
+    hearsay();
+}
+
+/// A server that has just started is told how far its leader's log is committed.
+fn hearsay() {
+    let (one, two, now) = (ServerId(1), ServerId(2), Instant::START);
+    let mut node = Node::new(one, Config::lan(1), Restored::default(), 1, now);
+    let (term, round, nothing) = (Term(1), Round { serial: 1, sent: now }, Index(0));
+    let (commit, horizon) = (nothing, Index(1));
+    node.step(now, two, Message::Heartbeat { term, round, commit, horizon, abandoned: 0 });
+    assert_eq!(node.informed_at(), None, "it has been told, and does not know");
+    let entries = vec![Entry { id: LogId::new(term, horizon), payload: Payload::Empty }];
+    let prev_log = LogId::default();
+    node.step(now, two, Message::AppendEntries { term, prev_log, entries, leader_commit: horizon });
+    assert_eq!(node.informed_at(), Some(now));
+}
+
 /// Whoever refuses what a leader said in an earlier reign has not answered a question of this one,
 /// even if both have the same number. Seldom met, too: the refusal is of a heartbeat that has been
 /// on its way for an election or two.

@@ -61,39 +61,51 @@ pub struct Summary {
     pub recoveries: Vec<Duration>,
 }
 
+/// Run `play` with each of so many seeds from the first on, on so many threads, and hand what comes of
+/// each to `take`, in the order they are done. No more begin when that says that it is enough.
+pub(crate) fn each_seed<T: Send>(
+    (first, seeds): (u64, u64),
+    threads: usize,
+    play: impl Fn(u64) -> T + Sync,
+    mut take: impl FnMut(u64, T) -> bool,
+) {
+    let (next, stop, play) = (AtomicU64::new(0), AtomicBool::new(false), &play);
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            let (sender, next, stop) = (sender.clone(), &next, &stop);
+            scope.spawn(move || {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if seeds <= n || stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let seed = first + n;
+                    if sender.send((seed, play(seed))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (seed, result) in results {
+            stop.fetch_or(take(seed, result), Ordering::Relaxed);
+        }
+    });
+}
+
 impl Swarm {
     /// Run them all. `progress` is told how many are done.
     pub fn run(&self, progress: impl Fn(u64)) -> Summary {
-        let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let (start, cpu) = (Instant::now(), cpu_time());
-        let (sender, results) = mpsc::channel();
         let mut summary = Summary::default();
-        thread::scope(|scope| {
-            for _ in 0..self.threads.max(1) {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
-                scope.spawn(move || {
-                    loop {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        if self.seeds <= n || stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let seed = self.first + n;
-                        let (outcome, searched) = self.play(seed);
-                        if sender.send((seed, outcome, searched)).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for (seed, outcome, searched) in results {
-                summary.add(seed, outcome, searched);
-                progress(summary.seeds);
-                let late = self.longest.is_some_and(|it| it <= start.elapsed());
-                let enough = late || self.failures_max <= summary.failures.len();
-                stop.fetch_or(enough, Ordering::Relaxed);
-            }
-        });
+        let take = |seed, (outcome, searched)| {
+            summary.add(seed, outcome, searched);
+            progress(summary.seeds);
+            let late = self.longest.is_some_and(|it| it <= start.elapsed());
+            late || self.failures_max <= summary.failures.len()
+        };
+        each_seed((self.first, self.seeds), self.threads, |seed| self.play(seed), take);
         summary.failures.sort_by_key(|(seed, _)| *seed);
         summary.recoveries.sort();
         summary.elapsed = start.elapsed();

@@ -14,6 +14,7 @@ mod leave;
 mod maint;
 mod members;
 mod operator;
+mod order;
 mod pattern;
 mod reload;
 mod rtt;

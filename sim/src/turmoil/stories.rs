@@ -1,9 +1,6 @@
 //! All stories of level B by name, whatever they are about, and many seeds of one.
 
 use std::panic;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Instant;
 
 use tribune_base::time::Duration;
@@ -12,6 +9,7 @@ use super::cluster::{SCENARIOS, Scenario};
 use super::tap::Tap;
 use super::wan::{Progress, Run, STORIES, Size, Story};
 use super::{datacenter, scenario};
+use crate::swarm::each_seed;
 
 /// What a run of any story came to.
 #[derive(Debug)]
@@ -125,39 +123,22 @@ impl Swarm<'_> {
 
     /// Run them all, those that fail included. `progress` is told how many are done.
     pub fn run(&self, progress: impl Fn(u64)) -> Summary {
-        let (next, stop, start) = (AtomicU64::new(0), AtomicBool::new(false), Instant::now());
-        let (sender, results) = mpsc::channel();
-        let mut summary = Summary::default();
-        thread::scope(|scope| {
-            for _ in 0..self.threads.max(1) {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
-                scope.spawn(move || {
-                    loop {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        if self.seeds <= n || stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let told = self.tell(self.first + n);
-                        let checked = told.run.as_ref().map_or(1, |it| it.verdicts.sum());
-                        let first = told.violations.into_iter().next();
-                        let result = (self.first + n, told.elapsed, checked, first);
-                        if sender.send(result).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for (seed, elapsed, checked, violation) in results {
-                summary.seeds += 1;
-                summary.simulated += elapsed;
-                summary.checked += checked;
-                summary.failures.extend(violation.map(|(id, text)| (seed, id, text)));
-                progress(summary.seeds);
-                let late = self.longest.is_some_and(|it| it <= start.elapsed());
-                stop.fetch_or(late, Ordering::Relaxed);
-            }
-        });
+        let (start, mut summary) = (Instant::now(), Summary::default());
+        // What happened stays with whoever ran it.
+        let play = |seed| {
+            let told = self.tell(seed);
+            let checked = told.run.as_ref().map_or(1, |it| it.verdicts.sum());
+            (told.elapsed, checked, told.violations.into_iter().next())
+        };
+        let take = |seed, (elapsed, checked, violation): (_, _, Option<_>)| {
+            summary.seeds += 1;
+            summary.simulated += elapsed;
+            summary.checked += checked;
+            summary.failures.extend(violation.map(|(id, text)| (seed, id, text)));
+            progress(summary.seeds);
+            self.longest.is_some_and(|it| it <= start.elapsed())
+        };
+        each_seed((self.first, self.seeds), self.threads, play, take);
         summary.failures.sort();
         summary.elapsed = start.elapsed();
         summary

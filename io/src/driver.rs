@@ -508,9 +508,9 @@ impl<W: Wal, S: Storage, C: Checks, N: Net> Driver<W, S, C, N> {
             .collect();
         let view = self.handle.shared().view.load_full();
         let (context, messages) = (Arc::clone(&self.context), self.messages());
-        let now = self.clock.now();
+        let (now, handle) = (self.clock.now(), self.handle.clone());
         self.edge.spawn(async move {
-            let rendered = serve::render(&view, now, &context, &serve);
+            let rendered = serve::render(&view, now, &context, handle.shelf(), &serve);
             let report = match rendered {
                 serve::Rendered::Unchanged(index) => ToNode::Unchanged { clients, index },
                 serve::Rendered::Response(response) => {

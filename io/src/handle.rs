@@ -12,6 +12,7 @@ use tribune_base::time::Instant;
 use tribune_core::{Call, Input, RequestId, View};
 
 use crate::clock::Clock;
+use crate::shelf::Shelf;
 
 /// Reads from a node's view and asks it what the view cannot answer. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct NodeHandle {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
+    pub(crate) shelf: Shelf,
     pub(crate) clock: Clock,
     next_id: AtomicU64,
     pub(crate) messages: mpsc::UnboundedSender<ToNode>,
@@ -52,12 +54,28 @@ impl NodeHandle {
         let (messages, queue) = mpsc::unbounded_channel();
         let next_id = AtomicU64::new(0);
         let view = ArcSwap::from_pointee(view);
-        (Self { shared: Arc::new(Shared { view, clock, next_id, messages }) }, queue)
+        (
+            Self {
+                shared: Arc::new(Shared {
+                    view,
+                    shelf: Shelf::default(),
+                    clock,
+                    next_id,
+                    messages,
+                }),
+            },
+            queue,
+        )
     }
 
     /// The newest state there is to read. Never blocks, and never crosses a thread.
     pub fn view(&self) -> Guard<Arc<View>> {
         self.shared.view.load()
+    }
+
+    /// What views have answered.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shared.shelf
     }
 
     /// The time, as the node counts it.

@@ -34,6 +34,7 @@ pub mod net;
 pub mod raft_log;
 pub mod rpc;
 pub mod serve;
+pub mod shelf;
 pub mod snapshot;
 pub mod storage;
 pub mod tail;

@@ -8,6 +8,8 @@ use tribune_base::id::Index;
 use tribune_base::time::Instant;
 use tribune_core::{Serve, View};
 
+use crate::shelf::Shelf;
+
 /// What became of a query that many wait for.
 #[derive(Debug)]
 pub enum Rendered {
@@ -28,7 +30,13 @@ pub enum Answer {
 }
 
 /// Answer `read` from `view`, if that is fresh enough and shows more than the client knows.
-pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> Answer {
+pub fn try_read(
+    view: &View,
+    now: Instant,
+    context: &Context,
+    shelf: &Shelf,
+    read: &Read,
+) -> Answer {
     if !view.satisfies(now, read.consistency, read.max_stale) {
         return Answer::Later(None);
     }
@@ -39,18 +47,23 @@ pub fn try_read(view: &View, now: Instant, context: &Context, read: &Read) -> An
         // Only what is here at the client's own index is what the client has. It may have asked a
         // server that was ahead of this one, and what this one shows may come back.
         let here = read.query.index(&view.snapshot).max(Index(1)) == read.min_index;
-        let seen = (here && read.query.hides_changes()).then(|| {
-            digest(&read.query.evaluate(&view.snapshot, &view.places, context, read.pretty))
-        });
+        let seen = (here && read.query.hides_changes())
+            .then(|| digest(&shelf.evaluate(view, context, &read.query, read.pretty)));
         return Answer::Later(seen);
     }
-    let evaluation = read.query.evaluate(&view.snapshot, &view.places, context, read.pretty);
+    let evaluation = shelf.evaluate(view, context, &read.query, read.pretty);
     Answer::Now(response(view, now, &read.query, read.consistency, evaluation))
 }
 
 /// Evaluate what many wait for.
-pub fn render(view: &View, now: Instant, context: &Context, serve: &Serve) -> Rendered {
-    let evaluation = serve.query.evaluate(&view.snapshot, &view.places, context, serve.pretty);
+pub fn render(
+    view: &View,
+    now: Instant,
+    context: &Context,
+    shelf: &Shelf,
+    serve: &Serve,
+) -> Rendered {
+    let evaluation = shelf.evaluate(view, context, &serve.query, serve.pretty);
     if serve.seen.is_some_and(|it| it == digest(&evaluation)) {
         return Rendered::Unchanged(evaluation.index);
     }
@@ -112,7 +125,7 @@ fn what_a_server_shows_that_lags_is_not_what_the_client_has() {
         let (consistency, wait) = (Consistency::Stale, Duration::from_secs(1));
         let query = query.clone();
         let read = Read { query, consistency, max_stale: None, min_index, wait, pretty: false };
-        match try_read(view, Instant::START, &context, &read) {
+        match try_read(view, Instant::START, &context, &Shelf::default(), &read) {
             Answer::Later(seen) => seen,
             Answer::Now(response) => panic!("{response:?}"),
         }
@@ -120,7 +133,7 @@ fn what_a_server_shows_that_lags_is_not_what_the_client_has() {
     let tell = |view: &View, seen| {
         let (query, consistency) = (query.clone(), Consistency::Stale);
         let serve = Serve { ids: Vec::new(), query, pretty: false, consistency, seen };
-        render(view, Instant::START, &context, &serve)
+        render(view, Instant::START, &context, &Shelf::default(), &serve)
     };
     assert!(matches!(tell(&reverted, ask(&lags, both)), Rendered::Response(_)), "it had both");
     assert!(matches!(tell(&reverted, ask(&lags, one)), Rendered::Unchanged(it) if it == again));

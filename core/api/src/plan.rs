@@ -574,6 +574,13 @@ impl Query {
         Evaluation { index: self.index(snapshot), status: 200, content: Content::Json, body }
     }
 
+    /// Whether it takes longer to work the answer out than to look for it, and the same may well be
+    /// asked again of the same state.
+    pub const fn is_worth_keeping(&self) -> bool {
+        // One is a single row, and the other has its own order each time.
+        !matches!(self, Self::KvGet { .. } | Self::ExecuteQuery(_))
+    }
+
     /// Whether something may change under [`topic`](Self::topic) that the answer does not show:
     /// whoever waits for a change should then compare before waking.
     pub const fn hides_changes(&self) -> bool {

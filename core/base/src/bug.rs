@@ -253,6 +253,7 @@ catalogue! {
     K15 "the order of a hash table is part of the state" Equivalent(
         "there are no hash tables: a lint forbids them"
     );
+    K16 "an answer is kept for longer than the state it is about" Planted;
 
     C01 "a warning outranks maintenance" Planted;
     C02 "a service goes and its checks stay" Planted;

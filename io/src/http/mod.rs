@@ -266,10 +266,11 @@ impl Patience {
 
 /// Most reads end here, without crossing a thread.
 async fn read(read: Read, api: &Api) -> Result<Response, Error> {
-    let answer = serve::try_read(&api.node.view(), api.node.now(), &api.context, &read);
+    let node = &api.node;
+    let answer = serve::try_read(&node.view(), node.now(), &api.context, node.shelf(), &read);
     match answer {
         Answer::Now(response) => Ok(response),
-        Answer::Later(seen) => api.node.call(Call::Read { read, seen }).await,
+        Answer::Later(seen) => node.call(Call::Read { read, seen }).await,
     }
 }
 

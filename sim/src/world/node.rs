@@ -10,6 +10,7 @@ use tribune_api::plan::Context;
 use tribune_base::id::{Index, LogId, NodeId, ServerId, Term, Uuid};
 use tribune_base::time::{Duration, Instant, WallTime};
 use tribune_core::{Area, Config, Input, Node, Output, RequestId, Restored, Shown, View, Wire};
+use tribune_io::shelf::Shelf;
 use tribune_raft::{Configuration, Entry, Message, Payload};
 use tribune_state::Store;
 
@@ -37,6 +38,8 @@ pub(crate) struct Server {
     /// The published view, and what it shows. The view is only made when somebody looks.
     pub(super) shown: Option<Shown>,
     pub(super) view: Option<Arc<View>>,
+    /// What views of this life have answered.
+    pub(super) shelf: Shelf,
     /// Who is to be answered.
     pub(super) connections: BTreeMap<RequestId, (usize, u32)>,
     pub(super) next_request: u64,
@@ -67,6 +70,7 @@ impl Server {
             rate,
             shown: None,
             view: None,
+            shelf: Shelf::default(),
             connections: BTreeMap::new(),
             next_request: 0,
             tasks: 0,
@@ -216,6 +220,7 @@ impl World {
         let (shown, life) = (Shown { applied, ..blank() }, server.life);
         server.shown = Some(shown);
         server.view = None;
+        server.shelf = Shelf::default();
         let disk = &self.disks[n];
         let (last, state) = (disk.last(), disk.hard_state());
         self.note(Place::Server(n), "start", u64::from(life), || {

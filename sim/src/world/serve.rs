@@ -16,6 +16,7 @@ use tribune_io::serve::{self as shell, Answer};
 use tribune_raft::SnapshotMeta;
 use tribune_state::Store;
 
+use super::node::Server;
 use super::{Event, World, disk};
 use crate::client::{self, Http, Reply};
 use crate::dice::Dice;
@@ -187,7 +188,7 @@ impl World {
             Plan::Write(write) => Call::Write(write),
             Plan::Read(read) => {
                 let view = server.view(node);
-                match shell::try_read(&view, local, &server.context, &read) {
+                match shell::try_read(&view, local, &server.context, &server.shelf, &read) {
                     Answer::Now(response) => {
                         let (applied, query) = (view.snapshot.index(), &read.query);
                         self.oracle.on_rendered(applied, query, &response);
@@ -264,8 +265,8 @@ impl World {
 
     /// An answer was rendered, once for everybody who waits for it.
     fn rendered(&mut self, n: usize, view: &View, at: Instant, serve: &Serve) {
-        let context = &self.servers[n].context;
-        match shell::render(view, at, context, serve) {
+        let Server { context, shelf, .. } = &self.servers[n];
+        match shell::render(view, at, context, shelf, serve) {
             shell::Rendered::Unchanged(index) => {
                 let ids = serve.ids.clone();
                 self.step(n, |_, node, local| node.handle(local, Input::Unchanged { ids, index }));

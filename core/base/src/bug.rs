@@ -283,6 +283,7 @@ catalogue! {
     D03 "while one datacenter cannot be reached, others are not tried" Planted;
     D04 "a write whose connection is lost is put to another server" Planted;
     D05 "a server that cannot be reached is asked first" Planted;
+    D06 "what was confirmed is only synced when the log is closed" Planted;
 }
 
 #[test]

@@ -89,9 +89,10 @@ fn a_failed_flush_or_write_is_the_last_word() {
 fn planted_bugs_are_caught() {
     use tribune_base::bug::{self, Bug};
 
-    let cases: [(Bug, &str, fn()); 3] = [
+    let cases: [(Bug, &str, fn()); 4] = [
         (Bug::W04, "a failed flush is the last word", a_failed_flush_or_write_is_the_last_word),
         (Bug::W05, "a failed flush is the last word", a_failed_flush_or_write_is_the_last_word),
+        (Bug::D06, "a failed flush is the last word", a_failed_flush_or_write_is_the_last_word),
         (Bug::W16, "opening vouches for what it found", disk::opening_vouches_for_what_it_found),
     ];
     for (bug, name, test) in cases {

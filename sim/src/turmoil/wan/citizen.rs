@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
+use super::at_home::AtHome;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::verdict::Verdicts;
@@ -31,8 +32,8 @@ pub(super) struct Citizens {
     pub(super) journal: Journal,
     /// How many datacenters have found everything as it must be at the start.
     pub(super) ready: Rc<Cell<usize>>,
-    /// How long requests took at most that stayed at home, while all was calm and while it was not.
-    pub(super) slowest: Rc<RefCell<(Duration, Duration)>>,
+    /// How long requests took that stayed at home.
+    pub(super) at_home: Rc<RefCell<AtHome>>,
 }
 
 /// One of them.
@@ -392,9 +393,7 @@ impl Citizen {
             self.check(id, asked.is_success(), || format!("{asked}: all is well there"));
             self.check(id, asked.took <= limit, || format!("{asked}: slow"));
             if target == dc && wait.is_zero() {
-                let mut slowest = self.all.slowest.borrow_mut();
-                let slowest = if weather.is_foul() { &mut slowest.1 } else { &mut slowest.0 };
-                *slowest = asked.took.max(*slowest);
+                self.all.at_home.borrow_mut().took(asked.took, weather.is_foul());
             }
         } else if weather.is_severed_since(dc, target, asked.begin)
             && let Some(answer) = &asked.answer

@@ -15,6 +15,7 @@
 //! [`story`] has the names and what happens; `citizen` what clients expect; [`verdict`] what the
 //! names of invariants mean.
 
+mod at_home;
 mod citizen;
 pub mod journal;
 pub mod ledger;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tribune_base::rng::Rng;
 use tribune_base::time::Duration;
 
+use super::at_home::AtHome;
 use super::citizen::Citizens;
 use super::journal::{Event, Journal};
 use super::ledger::Ledger;
@@ -33,7 +34,7 @@ struct World<'a> {
     journal: Journal,
     rng: Rng,
     ready: Rc<Cell<usize>>,
-    slowest: Rc<RefCell<(Duration, Duration)>>,
+    at_home: Rc<RefCell<AtHome>>,
     /// The latency of each link between datacenters when nothing is wrong with it.
     latencies: Vec<(Dc, Dc, Duration)>,
     expected: Duration,
@@ -113,7 +114,7 @@ impl World<'_> {
             let running = host.clone();
             sim.host(host.name.as_str(), move || running.clone().run());
         }
-        let (weather, ready, slowest) = (Weather::default(), Rc::default(), Rc::default());
+        let (weather, ready, at_home) = (Weather::default(), Rc::default(), Rc::default());
         for dc in 0..DATACENTERS {
             let citizens = Citizens {
                 dc,
@@ -124,7 +125,7 @@ impl World<'_> {
                 ledger: ledger.clone(),
                 journal: journal.clone(),
                 ready: Rc::clone(&ready),
-                slowest: Rc::clone(&slowest),
+                at_home: Rc::clone(&at_home),
             };
             sim.client(format!("{}-c", dc_name(dc)), citizens.run());
         }
@@ -141,7 +142,7 @@ impl World<'_> {
             journal: journal.clone(),
             rng,
             ready,
-            slowest,
+            at_home,
             latencies,
             expected: Duration::ZERO,
             steps: 0,
@@ -202,12 +203,7 @@ impl World<'_> {
             alive = self.play(step, &mut until)?;
         }
         if alive {
-            let (calm, foul) = *self.slowest.borrow();
-            self.verdicts.check("MD-2", foul <= (calm * 3).max(SLOWEST), || {
-                format!(
-                    "requests at home took {calm:?} at most, and {foul:?} while others suffered"
-                )
-            });
+            self.at_home.borrow_mut().judge(&self.verdicts);
             self.note("healed", "for good".into());
             self.weather.set_healed(self.sim.elapsed());
             let end = self.sim.elapsed() + END;
@@ -587,9 +583,6 @@ const KNOWN_AGAIN: Duration = Duration::from_secs(40);
 
 /// How soon everybody knows that a service fails, or is well.
 const NOTICED: Duration = Duration::from_secs(5);
-
-/// What requests at home may always take, whatever they took before.
-const SLOWEST: Duration = Duration::from_millis(150);
 
 /// How long the end may take.
 const END: Duration = Duration::from_secs(130);

@@ -265,6 +265,32 @@ impl Wire {
         }
     }
 
+    /// Whether this answers a question, which its serial names: to say it twice changes nothing, and
+    /// not to say it leaves somebody waiting.
+    pub const fn is_answer(&self) -> bool {
+        match self {
+            Self::Proposed(_)
+            | Self::Answer { .. }
+            | Self::Rows { .. }
+            | Self::Forwarded { .. }
+            | Self::Exchanged { .. } => true,
+            Self::Raft(_)
+            | Self::Hello(_)
+            | Self::Gather { .. }
+            | Self::Gathered { .. }
+            | Self::Found { .. }
+            | Self::Welcome
+            | Self::Propose(_)
+            | Self::Ask { .. }
+            | Self::Forget { .. }
+            | Self::Here { .. }
+            | Self::ReadRows { .. }
+            | Self::Forward { .. }
+            | Self::Retract { .. }
+            | Self::Exchange { .. } => false,
+        }
+    }
+
     /// The stream this belongs on.
     pub const fn lane(&self) -> Lane {
         match self {

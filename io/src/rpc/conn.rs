@@ -17,6 +17,7 @@ use tribune_core::wire::Lane;
 use super::frame;
 use super::pool::{Queued, Report};
 use super::preamble::{HandshakeError, Preamble, Unfit};
+use super::unfelt::Unfelt;
 use super::{Limits, Rpc};
 use crate::net::Net;
 
@@ -31,6 +32,8 @@ pub(super) struct Conn<N> {
     reports: mpsc::UnboundedSender<Report>,
     /// What was taken from `queue` and not sent yet.
     waiting: VecDeque<Queued>,
+    /// What was sent and may be lost.
+    unfelt: Unfelt,
     rng: Rng,
 }
 
@@ -54,7 +57,8 @@ impl<N: Net> Conn<N> {
         (queue, reports): (mpsc::Receiver<Queued>, mpsc::UnboundedSender<Report>),
         rng: Rng,
     ) -> Self {
-        Self { net, rpc, address, lane, queue, reports, waiting: VecDeque::new(), rng }
+        let (waiting, unfelt) = (VecDeque::new(), Unfelt::default());
+        Self { net, rpc, address, lane, queue, reports, waiting, unfelt, rng }
     }
 
     /// Dial while there is something to say, and say it.
@@ -73,6 +77,7 @@ impl<N: Net> Conn<N> {
                         Ended::Broken(error) => {
                             debug!(target: "rpc", peer = %self.address, %error, "connection lost");
                             let _ = self.reports.send(Report::Lost(Arc::clone(&self.address)));
+                            self.waiting = self.unfelt.lost(std::mem::take(&mut self.waiting));
                         }
                     }
                 }
@@ -124,27 +129,30 @@ impl<N: Net> Conn<N> {
         let limits = self.rpc.0.limits;
         let mut out = BytesMut::new();
         // When the last bytes were written, and the first that no pulse has followed.
-        let (mut written, mut unfelt) = (Instant::now(), None);
+        let (mut written, mut unfelt_since) = (Instant::now(), None);
         loop {
             while self.fill(&mut out) {
                 if let Err(error) = write(&mut stream, &mut out, limits.silence_max).await {
                     return Ended::Broken(error);
                 }
                 written = Instant::now();
-                unfelt = unfelt.or(Some(written));
+                unfelt_since = unfelt_since.or(Some(written));
             }
             // A long message was an exception: its room is not kept.
             if limits.write_len_max * 2 < out.capacity() {
                 out = BytesMut::new();
             }
             let deadline =
-                unfelt.map_or(written + limits.idle_max, |since| since + limits.silence_max);
+                unfelt_since.map_or(written + limits.idle_max, |it| it + limits.silence_max);
             let mut pulses = [0; 16];
             tokio::select! {
                 biased;
                 read = stream.read(&mut pulses) => match read {
                     Ok(0) => return Ended::Broken(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => unfelt = None,
+                    Ok(_) => {
+                        unfelt_since = None;
+                        self.unfelt.felt();
+                    }
                     Err(error) => return Ended::Broken(error),
                 },
                 message = self.queue.recv() => match message {
@@ -155,7 +163,7 @@ impl<N: Net> Conn<N> {
                         return Ended::Done;
                     }
                 },
-                () = sleep_until(deadline) => return match unfelt {
+                () = sleep_until(deadline) => return match unfelt_since {
                     Some(_) => Ended::Broken(io::ErrorKind::TimedOut.into()),
                     None => Ended::Idle,
                 },
@@ -165,15 +173,15 @@ impl<N: Net> Conn<N> {
 
     /// Move what waits into `out`, up to a limit. False, if there is nothing.
     fn fill(&mut self, out: &mut BytesMut) -> bool {
-        let Limits { write_len_max, age_max, .. } = self.rpc.0.limits;
-        let now = Instant::now();
-        while out.is_empty() || out.len() < write_len_max {
+        let (limits, now) = (&self.rpc.0.limits, Instant::now());
+        while out.is_empty() || out.len() < limits.write_len_max {
             let next = self.waiting.pop_front().or_else(|| self.queue.try_recv().ok());
-            let Some(Queued { since, payload, .. }) = &next else { break };
-            if age_max < now.duration_since(*since) {
+            let Some(message) = next else { break };
+            if message.is_late(now, limits) {
                 self.rpc.counts().dropped_late.add(1);
             } else {
-                frame::put(payload, out);
+                frame::put(&message.payload, out);
+                self.unfelt.sent(message);
             }
         }
         !out.is_empty()
@@ -197,10 +205,9 @@ impl<N: Net> Conn<N> {
         while let Ok(message) = self.queue.try_recv() {
             self.waiting.push_back(message);
         }
-        let (now, age_max) = (Instant::now(), self.rpc.0.limits.age_max);
-        let is_late = |it: &Queued| age_max < now.duration_since(it.since);
+        let (now, limits) = (Instant::now(), &self.rpc.0.limits);
         let before = self.waiting.len();
-        while self.waiting.pop_front_if(|it| is_late(it)).is_some() {}
+        self.waiting.retain(|it| !it.is_late(now, limits));
         self.rpc.counts().dropped_late.add((before - self.waiting.len()) as u64);
     }
 

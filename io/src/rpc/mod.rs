@@ -60,6 +60,7 @@ pub mod preamble;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod unfelt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +111,9 @@ pub struct Limits {
     pub frame_len_max: usize,
     /// How long a message may wait for a connection. Then it is dropped.
     pub age_max: Duration,
+    /// The same, for an answer: whoever waits for it asks somebody else when the pool tells it that
+    /// this server is gone, and not before.
+    pub answer_age_max: Duration,
     /// How long it may take to find out where a peer is.
     pub resolve_max: Duration,
     /// How long dialing a peer may take.
@@ -142,6 +146,7 @@ impl Default for Limits {
             write_len_max: 256 << 10,
             frame_len_max: 128 << 20,
             age_max: Duration::from_secs(2),
+            answer_age_max: Duration::from_mins(1),
             resolve_max: Duration::from_secs(5),
             connect_max: Duration::from_secs(1),
             handshake_max: Duration::from_secs(5),

@@ -14,8 +14,8 @@ use tribune_base::time::Duration;
 use tribune_core::Wire;
 use tribune_core::wire::{Inquiry, Lane};
 
-use super::Rpc;
 use super::conn::Conn;
+use super::{Limits, Rpc};
 use crate::net::Net;
 
 /// Delivers messages, as well as it can be done without waiting for anybody.
@@ -53,7 +53,10 @@ pub(super) struct Queued {
     pub(super) payload: Bytes,
     /// What it asks, if whoever said it is to hear that it has not left.
     pub(super) inquiry: Option<Inquiry>,
-    bytes: Arc<AtomicUsize>,
+    /// Whether somebody waits for it.
+    pub(super) is_answer: bool,
+    /// What it is counted in.
+    bytes: Option<Arc<AtomicUsize>>,
 }
 
 impl<N: Net> Pool<N> {
@@ -83,7 +86,7 @@ impl<N: Net> Pool<N> {
         if waiting != 0 && limits.queue_bytes_max < waiting + len {
             return counts.dropped_full.add(1);
         }
-        match queue.messages.try_send(Queued::new(payload, message.inquiry(), &queue.bytes)) {
+        match queue.messages.try_send(Queued::new(payload, message, &queue.bytes)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => counts.dropped_full.add(1),
         }
@@ -112,14 +115,33 @@ impl<N: Net> Pool<N> {
 }
 
 impl Queued {
-    fn new(payload: Bytes, inquiry: Option<Inquiry>, bytes: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(payload: Bytes, message: &Wire, bytes: &Arc<AtomicUsize>) -> Self {
         bytes.fetch_add(payload.len(), Ordering::Relaxed);
-        Self { since: Instant::now(), payload, inquiry, bytes: Arc::clone(bytes) }
+        Self {
+            since: Instant::now(),
+            payload,
+            inquiry: message.inquiry(),
+            is_answer: message.is_answer(),
+            bytes: Some(Arc::clone(bytes)),
+        }
+    }
+
+    /// Whether it has waited for so long that it is of no use any more.
+    pub(super) fn is_late(&self, now: Instant, limits: &Limits) -> bool {
+        let age_max = if self.is_answer { limits.answer_age_max } else { limits.age_max };
+        age_max < now.duration_since(self.since)
+    }
+
+    /// It does not wait any more: others have its room.
+    pub(super) fn uncount(&mut self) {
+        if let Some(bytes) = self.bytes.take() {
+            bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        self.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+        self.uncount();
     }
 }

@@ -13,8 +13,8 @@ use tribune_api::http::Response;
 use tribune_base::codec::Writer;
 use tribune_base::id::ServerId;
 use tribune_base::time::Duration;
-use tribune_core::Wire;
 use tribune_core::wire::Proposal;
+use tribune_core::{Area, Wire};
 
 use super::preamble::MAGIC;
 use super::{Heard, Limits, Pool, Preamble, Rpc, Server, frame};
@@ -244,6 +244,70 @@ async fn an_idle_connection_is_closed_and_opened_again() {
         assert_eq!(Wire::decode(payload), Ok(urgent(serial, 1)));
         assert!(bytes.is_empty());
     }
+}
+
+/// What one connection carries by hand: those who said it, and what it was.
+async fn take_connection(listener: &TcpListener) -> (TcpStream, BytesMut) {
+    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    stream.write_all(&Preamble::new(ServerId(2), "dc1").encode()).await.unwrap();
+    let mut bytes = BytesMut::new();
+    Preamble::read(&mut stream, &mut bytes).await.unwrap();
+    (stream, bytes)
+}
+
+async fn take_message(stream: &mut TcpStream, bytes: &mut BytesMut) -> Wire {
+    loop {
+        if let Some(payload) = frame::take(bytes, 1 << 20).unwrap() {
+            return Wire::decode(payload).unwrap();
+        }
+        assert_ne!(timeout(PATIENCE, stream.read_buf(bytes)).await.unwrap().unwrap(), 0);
+    }
+}
+
+/// Whoever waits for it does not know that there was a connection. A question is another matter: who
+/// asks hears that the connection is lost.
+#[tokio::test]
+async fn an_answer_that_may_be_lost_is_said_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut pool, _) = pool(Limits { silence_max: PATIENCE, ..hasty() });
+    let to = address(listener.local_addr().unwrap());
+    let (from, request) = ("127.0.0.1:1".to_owned(), Bytes::new());
+    let asked = Wire::Exchange { area: Area::Lan, serial: 7, from, request };
+    pool.send(&to, &bulk(1, 100));
+    let (mut first, mut bytes) = take_connection(&listener).await;
+    assert_eq!(take_message(&mut first, &mut bytes).await, bulk(1, 100));
+    // One pulse is not enough: it may have been on its way before.
+    first.write_all(&[0]).await.unwrap();
+    pool.send(&to, &asked);
+    pool.send(&to, &bulk(2, 100));
+    assert_eq!(take_message(&mut first, &mut bytes).await, asked);
+    assert_eq!(take_message(&mut first, &mut bytes).await, bulk(2, 100));
+    drop(first);
+
+    let (mut second, mut bytes) = take_connection(&listener).await;
+    assert_eq!(take_message(&mut second, &mut bytes).await, bulk(1, 100));
+    assert_eq!(take_message(&mut second, &mut bytes).await, bulk(2, 100));
+    pool.send(&to, &bulk(3, 100));
+    assert_eq!(take_message(&mut second, &mut bytes).await, bulk(3, 100));
+}
+
+/// Somebody may be cut off for longer than anything else is worth keeping.
+#[tokio::test]
+async fn answers_wait_longer_than_news() {
+    let place = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = place.local_addr().unwrap();
+    drop(place);
+    let (mut pool, rpc) = pool(hasty());
+    pool.send(&address(addr), &bulk(1, 100));
+    pool.send(&address(addr), &Wire::Forget { serial: 2 });
+    let late = async {
+        while rpc.counts().dropped_late.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, late).await.expect("old news is kept");
+    let mut there = Listening::start_at(addr, Limits::default()).await;
+    assert_eq!(there.hear(1).await, [bulk(1, 100)]);
 }
 
 /// As after a partition, or with a listener that was stopped: the connection is there, and nothing

@@ -60,7 +60,7 @@ struct Ask {
     of: Option<ServerId>,
     /// Who is not asked any more.
     tried: BTreeSet<ServerId>,
-    /// Whether a connection was lost already on which it was.
+    /// Whether it was given back already by somebody who had heard it, or with a connection.
     lost: bool,
     deadline: Instant,
 }
@@ -210,7 +210,7 @@ impl Node {
             return;
         }
         match response {
-            None => self.put_across(serial),
+            None => self.put_across_again(serial, from),
             Some(response) => {
                 if let Some(ask) = self.across.remove(serial) {
                     self.on_answer_from_afar(ask.asker, Ok(*response));
@@ -242,12 +242,19 @@ impl Node {
                 self.give_up_across(serial, Error::ServerLost);
                 continue;
             }
-            // It may have been only the connection. Once.
-            if !std::mem::replace(&mut ask.lost, true) {
-                ask.tried.remove(&of);
-            }
-            self.put_across(serial);
+            self.put_across_again(serial, of);
         }
+    }
+
+    /// Put a request to whoever is next, `of` among them: it may have been only the connection, or a
+    /// rumour. Once.
+    fn put_across_again(&mut self, serial: u64, of: ServerId) {
+        if let Some(ask) = self.across.asks.get_mut(&serial)
+            && !std::mem::replace(&mut ask.lost, true)
+        {
+            ask.tried.remove(&of);
+        }
+        self.put_across(serial);
     }
 
     /// Give up on those whose time is over.
@@ -296,7 +303,8 @@ impl Node {
             return self.outputs.push_back(Output::Send { to: address.into(), message });
         }
         let id = self.own_request();
-        self.forwards.welcome_from_afar(id, (from, serial), address.into());
+        let changes = request.changes();
+        self.forwards.welcome_from_afar(id, (from, serial), address.into(), changes);
         self.answer_guest(id, from, request, false, Some(self.now + patience));
     }
 }

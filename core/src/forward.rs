@@ -65,6 +65,8 @@ pub(crate) struct Guest {
     asked: (ServerId, u64),
     /// Where the answer goes, if that is to another datacenter.
     afar: Option<Arc<str>>,
+    /// Whether it may change anything.
+    changes: bool,
 }
 
 /// A question that the leader was asked.
@@ -133,8 +135,9 @@ impl Forwards {
         id: RequestId,
         asked: (ServerId, u64),
         address: Arc<str>,
+        changes: bool,
     ) {
-        self.guests.insert(id, Guest { asked, afar: Some(address) });
+        self.guests.insert(id, Guest { asked, afar: Some(address), changes });
     }
 }
 
@@ -388,7 +391,8 @@ impl Node {
         last: bool,
     ) {
         let id = self.own_request();
-        self.forwards.guests.insert(id, Guest { asked: (from, serial), afar: None });
+        let changes = request.changes();
+        self.forwards.guests.insert(id, Guest { asked: (from, serial), afar: None, changes });
         if self.config.requests_max <= self.ledger.len() {
             return self.reply(id, Error::Overloaded.into());
         }
@@ -397,11 +401,11 @@ impl Node {
 
     /// Tell another agent what it asked for.
     pub(crate) fn answer_to(&mut self, guest: Guest, response: Response) {
-        let ((to, serial), response) = (guest.asked, Box::new(response));
+        let ((to, serial), response) = (guest.asked, Some(Box::new(response)));
         match guest.afar {
             None => self.say(to, Wire::Answer { serial, response }),
             Some(to) => {
-                let message = Wire::Forwarded { serial, response: Some(response) };
+                let message = Wire::Forwarded { serial, response };
                 self.outputs.push_back(Output::Send { to, message });
             }
         }
@@ -483,6 +487,23 @@ impl Node {
         if let Some(id) = found {
             self.forwards.guests.remove(&id);
             self.cancel(id);
+        }
+    }
+
+    /// An agent that was at `address` seems to be gone. If it is not, those who look for something
+    /// there are to ask somebody else. What changes something is under way, and answered when it is
+    /// done.
+    pub(crate) fn doubt_guests(&mut self, of: ServerId, address: &Arc<str>) {
+        let looks = |it: &Guest| it.asked.0 == of && !it.changes;
+        let guests = &mut self.forwards.guests;
+        let doubted: Vec<_> = guests.extract_if(.., |_, it| looks(it)).collect();
+        for (id, Guest { asked: (_, serial), afar, .. }) in doubted {
+            self.cancel(id);
+            let (to, message) = match afar {
+                None => (Arc::clone(address), Wire::Answer { serial, response: None }),
+                Some(to) => (to, Wire::Forwarded { serial, response: None }),
+            };
+            self.outputs.push_back(Output::Send { to, message });
         }
     }
 

@@ -376,7 +376,10 @@ impl Node {
             Wire::Propose(proposals) => self.on_propose(from, proposals),
             Wire::Proposed(results) => self.on_proposed(from, results),
             Wire::Ask { serial, request, last } => self.on_ask(from, serial, request, last),
-            Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
+            Wire::Answer { serial, response } => {
+                let response = response.map_or_else(|| Error::NoClusterLeader.into(), |it| *it);
+                self.on_answer(from, serial, response);
+            }
             Wire::Forget { serial } => self.on_forget(from, serial),
             Wire::Here { address } => self.gossip.called(self.now, from, address),
             Wire::ReadRows { serial, node } => self.on_read_rows(from, serial, &node),
@@ -427,7 +430,11 @@ impl Node {
                     self.flood_soon();
                 }
             }
-            Change::Leave | Change::Failed | Change::Reap => {
+            Change::Failed => {
+                let address = event.member.addr.to_string().into();
+                self.doubt_guests(ServerId::from(event.member.id), &address);
+            }
+            Change::Leave | Change::Reap => {
                 self.forget_guests(ServerId::from(event.member.id));
             }
         }

@@ -58,8 +58,8 @@ pub enum Wire {
     Answer {
         /// Which question.
         serial: u64,
-        /// The answer.
-        response: Box<Response>,
+        /// The answer. `None`, if others are to give it: nothing was done.
+        response: Option<Box<Response>>,
     },
     /// Nobody waits for this answer any more.
     Forget {

@@ -8,7 +8,7 @@ use tribune_api::http::Method::{Get, Put};
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::time::Duration;
 use tribune_state::{Check, Command, Registration, Service, Status};
-use world::World;
+use world::{World, kv_get, kv_set};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -140,6 +140,30 @@ fn a_client_agent_asks_another_server_when_its_own_is_gone() {
         world.run(secs(2));
         assert_eq!(world.reply(read).status, 404, "at {at}");
     }
+}
+
+/// The pool says that it has failed, and so those who wait there wait for nothing. But it was only a
+/// pause, or a rumour.
+#[test]
+fn who_waits_at_a_client_agent_that_is_believed_dead_hears_of_a_change_nevertheless() {
+    let mut world = datacenter();
+    let written = world.ask("c1", Put, "/v1/kv/a", "1");
+    world.run(secs(1));
+    assert_eq!(world.reply(written).status, 200);
+    let index = world.index("n1", &kv_get("a"));
+    let target = format!("/v1/kv/a?raw&index={index}&wait=10m");
+    let waiting = world.ask("c1", Get, &target, "");
+    world.run(secs(1));
+    world.pause("c1");
+    world.run(secs(40));
+    assert_eq!(world.health("n1", "c1").as_deref(), Some("critical"));
+    world.resume("c1");
+    world.run(secs(2));
+    assert!(!world.is_answered(&waiting));
+    let changed = world.write("n1", kv_set("a", "2"));
+    world.run(secs(1));
+    assert_eq!(world.reply(changed).status, 200);
+    assert_eq!(&world.reply(waiting).body[..], b"2");
 }
 
 #[test]

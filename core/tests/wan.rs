@@ -225,6 +225,32 @@ fn whoever_waits_waits_there() {
     assert_eq!(world.reply(waiting).status, 200);
 }
 
+/// The pool there says that the server has failed which asks for them. It may be wrong.
+#[test]
+fn who_waits_at_a_server_that_is_believed_dead_there_hears_of_a_change_nevertheless() {
+    let mut world = world(&[3, 1]);
+    let index = world.index("b1", &kv_get("a")).0;
+    let target = format!("/v1/kv/a?raw&dc=dc2&index={index}&wait=10m");
+    let waiting = world.ask_there("n1", Get, &target, "");
+    world.run(Duration::from_secs(1));
+    world.pause("n1");
+    let status = |world: &mut World| {
+        let all = world.members_wan("b1");
+        all.into_iter().find(|(name, _)| name == "n1.dc1").map(|it| it.1)
+    };
+    while status(&mut world) != Some(4) {
+        world.run(Duration::from_secs(1));
+    }
+    world.resume("n1");
+    world.run(Duration::from_secs(20));
+    assert_eq!(status(&mut world), Some(1));
+    assert!(!world.is_answered(&waiting));
+    let changed = world.write("b1", kv_set("a", "2"));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.reply(changed).status, 200);
+    assert_eq!(text(&world.reply(waiting)), "2");
+}
+
 #[test]
 fn datacenters_come_in_the_order_of_their_distance() {
     let mut world = World::of_datacenters(&[1, 1, 1, 1]);

@@ -193,7 +193,7 @@ fn message() -> impl Strategy<Value = Wire> {
     let exchanged =
         exchanged.prop_map(|(area, serial, answer)| Wire::Exchanged { area, serial, answer });
     let answer = (any::<u64>(), 100..1_000_u16, data()).prop_map(|(serial, status, body)| {
-        Wire::Answer { serial, response: Box::new(Response::json(status, body)) }
+        Wire::Answer { serial, response: Some(Box::new(Response::json(status, body))) }
     });
     let snapshot = (0..1_u64 << 40, data(), any::<bool>()).prop_map(|(at, data, done)| {
         let meta = SnapshotMeta::default();
@@ -278,7 +278,8 @@ fn golden() -> Vec<(&'static str, Wire, &'static str)> {
         ("proposed", Wire::Proposed(results), PROPOSED),
         ("ask", Wire::Ask { serial: 5, request: request.clone(), last: false }, ASK),
         ("the last ask", Wire::Ask { serial: 5, request, last: true }, LAST_ASK),
-        ("answer", Wire::Answer { serial: 5, response: Box::new(response) }, ANSWER),
+        ("answer", Wire::Answer { serial: 5, response: Some(Box::new(response)) }, ANSWER),
+        ("no answer", Wire::Answer { serial: 5, response: None }, NO_ANSWER),
         ("forget", Wire::Forget { serial: 5 }, FORGET),
         ("here", Wire::Here { address: "10.0.0.9:8301".into() }, HERE),
         ("read rows", Wire::ReadRows { serial: 5, node: "c1".into() }, READ_ROWS),
@@ -413,6 +414,7 @@ const ASK: &str = "0809123808051234080112082f76312f6b762f611a0a636f6e73697374656
     626f6479320263313a0831302e302e302e39";
 const ANSWER: &str = "080a122d0805122908940310031a0c08ac02100118c096b102200322100a084c6f636174696f6e12042f\
     75692f2a026e6f";
+const NO_ANSWER: &str = "080a12020805";
 const PRE_VOTE: &str = "0801120908011003180220ac02";
 const PRE_VOTED: &str = "080112080802100318043001";
 const VOTE: &str = "0801120b08031003180220ac023802";

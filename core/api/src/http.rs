@@ -157,6 +157,11 @@ impl OwnedRequest {
         self.is_dns().and(Some(self.query.as_str())).filter(|it| !it.is_empty())
     }
 
+    /// Whether it may change anything: to have it done twice may not be the same as once.
+    pub fn changes(&self) -> bool {
+        !matches!(self.method, Method::Get | Method::Head) && self.is_dns().is_none()
+    }
+
     /// Whether this is a DNS request, and if so, whether it came in a stream.
     pub fn is_dns(&self) -> Option<bool> {
         match self.path.as_str() {

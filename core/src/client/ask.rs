@@ -138,6 +138,13 @@ impl Client {
         }
     }
 
+    /// A server says that it will not answer, and has done nothing.
+    pub(super) fn on_no_answer(&mut self, from: ServerId, serial: u64) {
+        if self.asks.asks.get(&serial).is_some_and(|it| it.of == Some(from)) {
+            self.ask_again(serial);
+        }
+    }
+
     /// A question has not left this agent: nobody is there.
     pub(super) fn undelivered(&mut self, inquiry: Inquiry) {
         match inquiry {
@@ -178,18 +185,23 @@ impl Client {
     pub(super) fn ask_others(&mut self, of: ServerId) {
         let asked = self.asks.asks.iter().filter(|(_, it)| it.of == Some(of));
         for serial in asked.map(|(serial, _)| *serial).collect::<Vec<_>>() {
-            let Some(ask) = self.asks.asks.get_mut(&serial) else { continue };
-            let repeats = match &ask.what {
-                What::Request { changes, .. } => !changes,
-                // What is written twice is the same.
-                What::Propose { .. } | What::Rows { .. } => true,
-            };
-            if repeats {
-                ask.of = None;
-                ask.next = self.now + RETRY + self.rng.up_to(RETRY);
-            } else if let Some(what) = self.asks.remove(serial) {
-                self.give_up(what, Error::ServerLost);
-            }
+            self.ask_again(serial);
+        }
+    }
+
+    /// Ask somebody, after a moment, unless that could do something twice.
+    fn ask_again(&mut self, serial: u64) {
+        let Some(ask) = self.asks.asks.get_mut(&serial) else { return };
+        let repeats = match &ask.what {
+            What::Request { changes, .. } => !changes,
+            // What is written twice is the same.
+            What::Propose { .. } | What::Rows { .. } => true,
+        };
+        if repeats {
+            ask.of = None;
+            ask.next = self.now + RETRY + self.rng.up_to(RETRY);
+        } else if let Some(what) = self.asks.remove(serial) {
+            self.give_up(what, Error::ServerLost);
         }
     }
 

@@ -285,7 +285,10 @@ impl Client {
 
     fn hear(&mut self, from: ServerId, message: Wire) {
         match message {
-            Wire::Answer { serial, response } => self.on_answer(from, serial, *response),
+            Wire::Answer { serial, response: Some(response) } => {
+                self.on_answer(from, serial, *response);
+            }
+            Wire::Answer { serial, response: None } => self.on_no_answer(from, serial),
             Wire::Proposed(results) => self.on_proposed(from, results),
             Wire::Rows { serial, rows } => self.on_rows(from, serial, rows),
             Wire::Exchange { area: Area::Wan, .. } | Wire::Exchanged { area: Area::Wan, .. } => {}

@@ -60,10 +60,6 @@ impl Wire {
                 it.nested(2, |it| request.encode(it));
                 it.bool(3, *last);
             }),
-            Self::Answer { serial, response } => writer.nested(BODY, |it| {
-                it.u64(1, *serial);
-                it.nested(2, |it| response.encode(it));
-            }),
             Self::Forget { serial } => writer.nested(BODY, |it| it.u64(1, *serial)),
             Self::Here { address } => writer.nested(BODY, |it| it.str(3, address)),
             Self::ReadRows { serial, node } => writer.nested(BODY, |it| {
@@ -85,12 +81,14 @@ impl Wire {
                     it.u64(5, u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
                 });
             }
-            Self::Forwarded { serial, response } => writer.nested(BODY, |it| {
-                it.u64(1, *serial);
-                if let Some(response) = response {
-                    it.nested(2, |it| response.encode(it));
-                }
-            }),
+            Self::Answer { serial, response } | Self::Forwarded { serial, response } => {
+                writer.nested(BODY, |it| {
+                    it.u64(1, *serial);
+                    if let Some(response) = response {
+                        it.nested(2, |it| response.encode(it));
+                    }
+                });
+            }
             Self::Retract { serial } => writer.nested(BODY, |it| it.u64(1, *serial)),
             Self::Exchange { area, serial, from, request } => writer.nested(BODY, |it| {
                 it.u64(1, *serial);
@@ -138,8 +136,8 @@ impl Wire {
                 Self::Ask { serial, request, last }
             }
             ANSWER => {
-                let (serial, response) = numbered(Reader::new(body), Response::decode)?;
-                Self::Answer { serial, response: Box::new(response) }
+                let (serial, response) = answer(body)?;
+                Self::Answer { serial, response }
             }
             FORGET => Self::Forget { serial: Numbered::read(body)?.serial },
             HERE => Self::Here { address: Numbered::read(body)?.text },
@@ -166,12 +164,7 @@ impl Wire {
             }
             FORWARD => forward(Reader::new(body))?,
             FORWARDED => {
-                let Numbered { serial, bytes, .. } = Numbered::read(body)?;
-                let response = if bytes.is_empty() {
-                    None
-                } else {
-                    Some(Box::new(Response::decode(Reader::new(bytes))?))
-                };
+                let (serial, response) = answer(body)?;
                 Self::Forwarded { serial, response }
             }
             RETRACT => Self::Retract { serial: Numbered::read(body)?.serial },
@@ -203,6 +196,15 @@ impl Wire {
             Self::Retract { .. } => RETRACT,
         }
     }
+}
+
+/// A number, and an answer or none.
+fn answer(body: Bytes) -> Result<(u64, Option<Box<Response>>), codec::DecodeError> {
+    let Numbered { serial, bytes, .. } = Numbered::read(body)?;
+    if bytes.is_empty() {
+        return Ok((serial, None));
+    }
+    Ok((serial, Some(Box::new(Response::decode(Reader::new(bytes))?))))
 }
 
 /// A [`Wire::Forward`].

@@ -63,6 +63,8 @@ struct Server {
     installed: u32,
     stopped: bool,
     conflicts: u32,
+    /// What has come while it stood still; `None` while it does not.
+    held: Option<Vec<Input>>,
 }
 
 /// What survives.
@@ -239,7 +241,12 @@ impl World {
     ) -> (String, RequestId) {
         let changes = method != Method::Get;
         let request = request(method, target, body);
-        self.call(name, Call::Forward { request, changes, patience: Duration::from_secs(10) })
+        let wait = match plan::plan(&request.as_request(), &self.config(name).context) {
+            Plan::Read(read) if read.min_index != Index(0) => read.wait,
+            _ => Duration::ZERO,
+        };
+        let patience = wait + Duration::from_secs(10);
+        self.call(name, Call::Forward { request, changes, patience })
     }
 
     pub fn id(&self, name: &str) -> ServerId {
@@ -434,13 +441,31 @@ impl World {
         self.input(at, Input::Message { from, message: Wire::Hello(Box::new(hello)) });
     }
 
+    /// Have an agent stand still, as a process does that is stopped: what comes meanwhile waits.
+    pub fn pause(&mut self, name: &str) {
+        self.servers.get_mut(name).unwrap().held = Some(Vec::new());
+    }
+
+    /// It goes on, and sees first what time it is.
+    pub fn resume(&mut self, name: &str) {
+        let held = self.servers.get_mut(name).unwrap().held.take().expect("it stands still");
+        let now = self.now;
+        self.servers.get_mut(name).unwrap().node.as_mut().expect("it is up").handle_timeout(now);
+        self.drain(name);
+        for input in held {
+            self.input(name, input);
+        }
+    }
+
     /// Let time pass.
     pub fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         while self.now < end {
             self.now = self.now + Duration::from_millis(1);
             for name in self.names() {
-                let Some(node) = &self.servers[&name].node else { continue };
+                let Server { node: Some(node), held: None, .. } = &self.servers[&name] else {
+                    continue;
+                };
                 if node.poll_timeout() <= self.now {
                     let now = self.now;
                     let node = self.servers.get_mut(&name).unwrap().node.as_mut().unwrap();
@@ -510,7 +535,11 @@ impl World {
 
     fn input(&mut self, name: &str, input: Input) {
         let now = self.now;
-        self.servers.get_mut(name).unwrap().node.as_mut().expect("it is up").handle(now, input);
+        let server = self.servers.get_mut(name).unwrap();
+        if let Some(held) = &mut server.held {
+            return held.push(input);
+        }
+        server.node.as_mut().expect("it is up").handle(now, input);
         self.drain(name);
     }
 
@@ -649,6 +678,7 @@ impl Server {
             installed: 0,
             stopped: false,
             conflicts: 0,
+            held: None,
         }
     }
 }

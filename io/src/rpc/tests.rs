@@ -91,7 +91,7 @@ fn urgent(serial: u64, len: usize) -> Wire {
 }
 
 fn bulk(serial: u64, len: usize) -> Wire {
-    Wire::Answer { serial, response: Box::new(Response::json(200, vec![b'x'; len])) }
+    Wire::Answer { serial, response: Some(Box::new(Response::json(200, vec![b'x'; len]))) }
 }
 
 /// A dead port: somebody had it, so nobody else gets it soon.

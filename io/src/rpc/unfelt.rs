@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn answer(len: usize, counted: &Arc<AtomicUsize>) -> Queued {
-        let response = Box::new(Response::json(200, vec![b'x'; len]));
+        let response = Some(Box::new(Response::json(200, vec![b'x'; len])));
         let message = Wire::Answer { serial: 1, response };
         Queued::new(message.encode(), &message, counted)
     }

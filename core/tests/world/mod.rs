@@ -241,10 +241,13 @@ impl World {
     ) -> (String, RequestId) {
         let changes = method != Method::Get;
         let request = request(method, target, body);
-        let wait = match plan::plan(&request.as_request(), &self.config(name).context) {
-            Plan::Read(read) if read.min_index != Index(0) => read.wait,
-            _ => Duration::ZERO,
-        };
+        let plan = plan::plan(&request.as_request(), &self.config(name).context);
+        let mut wait = Duration::ZERO;
+        if let Plan::Read(read) = plan
+            && read.min_index != Index(0)
+        {
+            wait = read.wait;
+        }
         let patience = wait + Duration::from_secs(10);
         self.call(name, Call::Forward { request, changes, patience })
     }

@@ -40,6 +40,8 @@ pub struct Measured {
     pub false_deaths: u64,
     /// Slow ones.
     pub slow_deaths: u64,
+    /// Healthy ones, by slow ones.
+    pub deaths_by_slow: u64,
     /// Members, times hours.
     pub node_hours: f64,
     /// Sent by each member in a second, while nobody had crashed.
@@ -83,6 +85,7 @@ impl Setting {
         let mut measured = Measured {
             false_deaths: network.oracle.false_deaths,
             slow_deaths: network.oracle.slow_deaths,
+            deaths_by_slow: network.oracle.deaths_by_slow,
             node_hours: self.nodes as f64 * (WARM_UP + self.quiet).as_secs_f64() / 3_600.0,
             ..Measured::default()
         };
@@ -157,6 +160,7 @@ impl Measured {
         self.missed += other.missed;
         self.false_deaths += other.false_deaths;
         self.slow_deaths += other.slow_deaths;
+        self.deaths_by_slow += other.deaths_by_slow;
         let (a, b) = (self.node_hours, other.node_hours);
         let weigh = |x: f64, y: f64| (x * a + y * b) / (a + b);
         self.packets = weigh(self.packets, other.packets);
@@ -226,7 +230,8 @@ pub fn page(rows: &[(Setting, Measured)]) -> String {
          run unless it says otherwise. The formulas are memberlist's: how long a suspect has at \
          least and at most, and the sum of the usual time until somebody probes, its patience, the \
          shorter time of a suspect, and a few rounds of gossip. False deaths are counted once by \
-         each member that believes in them. Packets and bytes are those that a member sends while \
+         each member that believes in them: healthy members by healthy ones, then members that \
+         stall again and again, then healthy ones by those. Packets and bytes are those that a member sends while \
          nobody crashes; the last column is simulated time over time on one processor.\n\n",
     );
     text.push_str(&table(rows));
@@ -294,10 +299,11 @@ pub fn plot(rows: &[(Setting, Measured)]) -> String {
 pub fn table(rows: &[(Setting, Measured)]) -> String {
     let mut text =
         "| members | loss | slow | Lifeguard | suspicion, formula | all know, formula | \
-        first knows | all know | worst | false deaths | of slow ones | node-hours | \
+        first knows | all know | worst | false deaths | of slow ones | by slow ones | node-hours | \
         packets | bytes | stream bytes | event to all | speed |\n"
             .to_owned();
-    text.push_str("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: ");
+    text.push_str("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: ");
+    text.push_str("| ---: | ---: ");
     text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (setting, it) in rows {
         let (min, max, all) = formulas(setting.nodes);
@@ -305,7 +311,7 @@ pub fn table(rows: &[(Setting, Measured)]) -> String {
         let _ = writeln!(
             text,
             "| {} | {} % | {} | {lifeguard} | {min:.0}–{max:.0} s | {all:.1} s | {:.1} s | {:.1} s \
-             | {:.1} s | {} | {} | {:.1} | {:.2}/s | {:.0}/s | {:.0}/s | {:.2} s | {:.0}× |",
+             | {:.1} s | {} | {} | {} | {:.1} | {:.2}/s | {:.0}/s | {:.0}/s | {:.2} s | {:.1}× |",
             setting.nodes,
             setting.loss as f64 / 10.0,
             setting.slow,
@@ -314,6 +320,7 @@ pub fn table(rows: &[(Setting, Measured)]) -> String {
             worst(&it.all),
             it.false_deaths,
             it.slow_deaths,
+            it.deaths_by_slow,
             it.node_hours,
             it.packets,
             it.bytes,

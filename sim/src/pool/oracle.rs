@@ -22,6 +22,8 @@ pub struct Oracle {
     pub false_deaths: u64,
     /// The same of those who do.
     pub slow_deaths: u64,
+    /// The same of others, by those who do: what they believe, until they look again.
+    pub deaths_by_slow: u64,
     /// Whether the former must not happen.
     pub calm: bool,
     /// Members in conflict, by number of who complains.
@@ -248,8 +250,12 @@ impl Oracle {
 
     /// Somebody is taken for dead who is there.
     fn observe_death(&mut self, by: usize, of: usize, slow: bool, now: Instant) {
-        if slow || self.is_slow(of, now) || self.is_slow(by, now) {
+        if slow || self.is_slow(of, now) {
             self.slow_deaths += 1;
+            return;
+        }
+        if self.is_slow(by, now) {
+            self.deaths_by_slow += 1;
             return;
         }
         self.false_deaths += 1;

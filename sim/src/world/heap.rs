@@ -125,7 +125,8 @@ fn pages_are_not_to_be_seen() {
         if rng.chance(1, 2) {
             // Soon, on the same page; or many pages from now; or at the very same moment.
             let reach = [1, 1 << 10, 1 << PAGE_BITS, 1 << (PAGE_BITS + 6)];
-            let at = now + rng.below(reach[rng.below(4) as usize]);
+            let reach = reach[rng.below(4) as usize];
+            let at = now + rng.below(reach);
             heap.push(Moment(at), count);
             list.push((at, count));
             count += 1;

@@ -52,12 +52,6 @@ pub struct Host {
     config: Arc<Config>,
     /// Counts its lives.
     life: u64,
-    /// What it will be asked next at the earliest.
-    armed: Instant,
-    /// When it wants to be asked.
-    due: Instant,
-    /// It does nothing until then.
-    stalled_until: Instant,
     /// What came meanwhile.
     inbox: Vec<Happening>,
     /// Hosts in different groups cannot reach each other.
@@ -66,6 +60,18 @@ pub struct Host {
     pub packets_blocked: bool,
     /// How it stalls, again and again.
     pub slow: Option<Slow>,
+}
+
+/// When a host does something. Apart from the rest of it, because there are many, and most of what
+/// happens to them is that they are looked at and have nothing to do.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// When it will be asked next at the earliest.
+    armed: Instant,
+    /// When it wants to be asked.
+    due: Instant,
+    /// It does nothing until then.
+    stalled_until: Instant,
 }
 
 /// Somebody who is now there and now not.
@@ -95,6 +101,8 @@ pub struct Network {
     pub weather: Weather,
     /// Everybody, by number.
     pub hosts: Vec<Host>,
+    /// By number, too.
+    timings: Vec<Timing>,
     /// What must be true.
     pub oracle: Oracle,
     /// Ways that lead nowhere: from, to.
@@ -112,6 +120,7 @@ impl Network {
         Self {
             weather: Weather::default(),
             hosts: Vec::new(),
+            timings: Vec::new(),
             oracle: Oracle::default(),
             blocked: BTreeSet::new(),
             heap: Heap::new(),
@@ -147,14 +156,13 @@ impl Network {
             identity,
             config: config.into(),
             life: 0,
-            armed: Instant::NEVER,
-            due: Instant::NEVER,
-            stalled_until: Instant::START,
             inbox: Vec::new(),
             group: 0,
             packets_blocked: false,
             slow: None,
         });
+        let (armed, due) = (Instant::NEVER, Instant::NEVER);
+        self.timings.push(Timing { armed, due, stalled_until: Instant::START });
         self.start(host, roster);
         host
     }
@@ -204,8 +212,8 @@ impl Network {
         let it = &mut self.hosts[host];
         assert!(it.pool.is_none(), "it is up");
         it.life += 1;
-        it.stalled_until = now;
-        it.armed = Instant::NEVER;
+        let timing = &mut self.timings[host];
+        (timing.stalled_until, timing.armed) = (now, Instant::NEVER);
         let seed = self.seed ^ (host as u64) << 20 ^ it.life;
         let pool = Pool::with_roster(it.config.clone(), it.identity.clone(), seed, now, roster);
         self.oracle.up(host, &pool, now);
@@ -216,8 +224,8 @@ impl Network {
     /// It does nothing for a while: a long pause of a runtime, or of a virtual machine.
     pub fn stall(&mut self, host: usize, duration: Duration) {
         let until = self.now + duration;
-        if self.hosts[host].stalled_until < until {
-            self.hosts[host].stalled_until = until;
+        if self.timings[host].stalled_until < until {
+            self.timings[host].stalled_until = until;
             self.push(until, Happening::Resume { host });
         }
         self.oracle.stalled(host, until);
@@ -268,10 +276,10 @@ impl Network {
             | Happening::Request { .. }
             | Happening::Answer { .. } => {}
         }
-        if now < self.hosts[host].stalled_until {
+        if now < self.timings[host].stalled_until {
             match happening {
                 // What is due is seen when it resumes.
-                Happening::Timer { .. } => self.hosts[host].armed = Instant::NEVER,
+                Happening::Timer { .. } => self.timings[host].armed = Instant::NEVER,
                 Happening::Packet { .. }
                 | Happening::Request { .. }
                 | Happening::Answer { .. }
@@ -289,17 +297,20 @@ impl Network {
 
     fn deliver(&mut self, host: usize, happening: Happening) {
         let now = self.now;
+        if let Happening::Timer { .. } = happening {
+            let timing = &mut self.timings[host];
+            if timing.armed <= now {
+                timing.armed = Instant::NEVER;
+            }
+            // What it waited for has come: no need to wake it.
+            if now < timing.due {
+                return self.arm(host);
+            }
+        }
         let it = &mut self.hosts[host];
         let life = it.life;
         match happening {
             Happening::Timer { .. } => {
-                if it.armed <= now {
-                    it.armed = Instant::NEVER;
-                }
-                // What it waited for has come: no need to wake it.
-                if now < it.due {
-                    return self.arm(host);
-                }
                 if let Some(pool) = &mut it.pool {
                     pool.handle_timeout(now);
                 }
@@ -336,7 +347,7 @@ impl Network {
 
     /// First it sees what time it is, as a driver does, and then what has come.
     fn resume(&mut self, host: usize) {
-        if self.now < self.hosts[host].stalled_until || self.hosts[host].pool.is_none() {
+        if self.now < self.timings[host].stalled_until || self.hosts[host].pool.is_none() {
             return;
         }
         self.deliver(host, Happening::Timer { host });
@@ -365,17 +376,17 @@ impl Network {
                 }
             }
         }
-        let it = &mut self.hosts[host];
-        let Some(pool) = &it.pool else { return };
+        let Some(pool) = &self.hosts[host].pool else { return };
         if self.oracle.thorough {
             self.oracle.check(host, pool, self.now);
         }
-        it.due = pool.poll_timeout().unwrap_or(Instant::NEVER).max(self.now);
+        let due = pool.poll_timeout().unwrap_or(Instant::NEVER);
+        self.timings[host].due = due.max(self.now);
         self.arm(host);
     }
 
     fn arm(&mut self, host: usize) {
-        let it = &mut self.hosts[host];
+        let it = &mut self.timings[host];
         if it.due < it.armed {
             it.armed = it.due;
             let at = it.due;

@@ -8,10 +8,9 @@ use tribune_api::http::Response;
 use tribune_base::time::Instant;
 use tribune_state::Command;
 
-use crate::event::Event;
 use crate::gossip::Gossip;
 use crate::node::Node;
-use crate::output::Output;
+use crate::output::{Output, Wish};
 use crate::request::{Pending, Proposer, RequestId};
 
 impl Node {
@@ -49,19 +48,10 @@ impl Node {
     }
 
     pub(crate) fn on_local(&mut self, output: agent::Output) {
-        match output {
-            agent::Output::RunCheck { run, spec, timeout, .. } => {
-                self.outputs.push_back(Output::RunCheck { run, spec, timeout });
-            }
-            agent::Output::StopCheck { run } => self.outputs.push_back(Output::StopCheck { run }),
-            agent::Output::Save { seq, writes } => {
-                self.outputs.push_back(Output::Save { seq, writes });
-            }
-            agent::Output::Sync { id, commands } => self.sync(id, commands),
-            agent::Output::ReadCatalog { id } => self.read_catalog(id),
-            agent::Output::Event(event) => {
-                self.outputs.push_back(Output::Event(Event::Agent(event)));
-            }
+        match Output::of_local(output) {
+            Ok(output) => self.outputs.push_back(output),
+            Err(Wish::Sync { id, commands }) => self.sync(id, commands),
+            Err(Wish::ReadCatalog { id }) => self.read_catalog(id),
         }
     }
 

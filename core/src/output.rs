@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tribune_agent::{ChangeSeq, CheckSpec, RunId};
+use tribune_agent::{self as agent, ChangeSeq, CheckSpec, RunId, SyncId};
 use tribune_api::http::Response;
 use tribune_api::keyring::KeyOrder;
 use tribune_api::plan::{Consistency, Query};
@@ -12,7 +12,7 @@ use tribune_api::prepared::Asker;
 use tribune_base::id::{Index, LogId, ServerId};
 use tribune_base::time::Duration;
 use tribune_raft::{Persist, SnapshotMeta};
-use tribune_state::Snapshot;
+use tribune_state::{Command, Snapshot};
 
 use crate::area::Area;
 use crate::event::Event;
@@ -137,6 +137,31 @@ pub enum Output {
     Event(Event),
     /// Stop: this agent was asked to leave, and every promise is kept.
     Stop,
+}
+
+/// What the local agent wants that is no shell's business: the catalog is the servers'.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// Commit these.
+    Sync { id: SyncId, commands: Vec<Command> },
+    /// Read its rows.
+    ReadCatalog { id: SyncId },
+}
+
+impl Output {
+    /// What the local agent wants of the shell, or else of the servers.
+    pub(crate) fn of_local(wanted: agent::Output) -> Result<Self, Wish> {
+        Ok(match wanted {
+            agent::Output::RunCheck { run, spec, timeout, .. } => {
+                Self::RunCheck { run, spec, timeout }
+            }
+            agent::Output::StopCheck { run } => Self::StopCheck { run },
+            agent::Output::Save { seq, writes } => Self::Save { seq, writes },
+            agent::Output::Event(event) => Self::Event(Event::Agent(event)),
+            agent::Output::Sync { id, commands } => return Err(Wish::Sync { id, commands }),
+            agent::Output::ReadCatalog { id } => return Err(Wish::ReadCatalog { id }),
+        })
+    }
 }
 
 /// A query to evaluate once, for everybody who waits for the same answer.

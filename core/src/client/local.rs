@@ -11,9 +11,8 @@ use tribune_state::{Command, Node, Registration};
 
 use super::Client;
 use super::ask::What;
-use crate::event::Event;
 use crate::forward::outcomes;
-use crate::output::Output;
+use crate::output::{Output, Wish};
 use crate::request::{Pending, RequestId};
 use crate::wire::{Proposed, Rejected};
 
@@ -52,24 +51,13 @@ impl Client {
     }
 
     pub(super) fn on_local(&mut self, output: agent::Output) {
-        match output {
-            agent::Output::RunCheck { run, spec, timeout, .. } => {
-                self.outputs.push_back(Output::RunCheck { run, spec, timeout });
-            }
-            agent::Output::StopCheck { run } => self.outputs.push_back(Output::StopCheck { run }),
-            agent::Output::Save { seq, writes } => {
-                self.outputs.push_back(Output::Save { seq, writes });
-            }
-            agent::Output::Sync { id, commands } => {
+        match Output::of_local(output) {
+            Ok(output) => self.outputs.push_back(output),
+            Err(Wish::Sync { id, commands }) => {
                 let command = Command::Batch(commands).encode();
                 self.ask_about(What::Propose { id, command }, SYNC_MAX);
             }
-            agent::Output::ReadCatalog { id } => {
-                self.ask_about(What::Rows { id }, SYNC_MAX);
-            }
-            agent::Output::Event(event) => {
-                self.outputs.push_back(Output::Event(Event::Agent(event)));
-            }
+            Err(Wish::ReadCatalog { id }) => self.ask_about(What::Rows { id }, SYNC_MAX),
         }
     }
 

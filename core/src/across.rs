@@ -234,6 +234,16 @@ impl Node {
         }
     }
 
+    /// `of` seems to be gone, and may not be. What others can do as well they are asked for, too. What
+    /// may happen once only waits for an answer, as long as there is a connection.
+    pub(crate) fn doubt_across(&mut self, of: ServerId) {
+        for serial in self.across.of(of) {
+            if self.across.asks.get(&serial).is_some_and(|it| !it.changes) {
+                self.put_across_again(serial, of);
+            }
+        }
+    }
+
     /// What `of` was asked it may never answer.
     pub(crate) fn ask_others_across(&mut self, of: ServerId) {
         for serial in self.across.of(of) {

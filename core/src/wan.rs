@@ -45,7 +45,7 @@ impl Node {
                 Change::Failed => {
                     self.router.failed(id);
                     self.doubt_guests(id, &address.into());
-                    self.ask_others_across(id);
+                    self.doubt_across(id);
                 }
                 Change::Leave | Change::Reap => {
                     self.router.remove(id);

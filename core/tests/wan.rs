@@ -195,6 +195,23 @@ fn a_write_is_never_put_to_two_servers_and_a_read_is() {
     }
 }
 
+/// The pool is wrong now and then, and a write that is under way is answered all the same.
+#[test]
+fn a_write_at_a_server_that_is_believed_dead_is_answered() {
+    let mut world = world(&[1, 1]);
+    world.pause("b1");
+    world.run(Duration::from_secs(20));
+    let written = world.ask_there("n1", Put, "/v1/kv/a?dc=dc2", "1");
+    let failed = |world: &mut World| world.members_wan("n1").contains(&("b1.dc2".to_owned(), 4));
+    while !failed(&mut world) {
+        world.run(Duration::from_secs(1));
+    }
+    assert!(!world.is_answered(&written));
+    world.resume("b1");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.reply(written).status, 200);
+}
+
 #[test]
 fn whoever_waits_waits_there() {
     let mut world = world(&[1, 1]);

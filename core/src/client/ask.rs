@@ -81,6 +81,16 @@ impl Asks {
     }
 }
 
+impl What {
+    /// Whether twice is the same as once.
+    const fn bears_repeating(&self) -> bool {
+        match self {
+            Self::Request { changes, .. } => !*changes,
+            Self::Propose { .. } | Self::Rows { .. } => true,
+        }
+    }
+}
+
 impl Client {
     /// Have a client's request answered by a server, in `patience`.
     pub(super) fn ask(
@@ -177,13 +187,14 @@ impl Client {
     pub(super) fn lost(&mut self, to: &str) {
         if let Some(id) = self.route.at(to) {
             self.route.failed(id);
-            self.ask_others(id);
+            self.ask_others(id, true);
         }
     }
 
-    /// What `of` was asked it will not answer.
-    pub(super) fn ask_others(&mut self, of: ServerId) {
-        let asked = self.asks.asks.iter().filter(|(_, it)| it.of == Some(of));
+    /// What `of` was asked it will not answer; or, if that is not certain, may not.
+    pub(super) fn ask_others(&mut self, of: ServerId, certain: bool) {
+        let concerned = |it: &Ask| it.of == Some(of) && (certain || it.what.bears_repeating());
+        let asked = self.asks.asks.iter().filter(|(_, it)| concerned(it));
         for serial in asked.map(|(serial, _)| *serial).collect::<Vec<_>>() {
             self.ask_again(serial);
         }
@@ -192,12 +203,7 @@ impl Client {
     /// Ask somebody, after a moment, unless that could do something twice.
     fn ask_again(&mut self, serial: u64) {
         let Some(ask) = self.asks.asks.get_mut(&serial) else { return };
-        let repeats = match &ask.what {
-            What::Request { changes, .. } => !changes,
-            // What is written twice is the same.
-            What::Propose { .. } | What::Rows { .. } => true,
-        };
-        if repeats {
+        if ask.what.bears_repeating() {
             ask.of = None;
             ask.next = self.now + RETRY + self.rng.up_to(RETRY);
         } else if let Some(what) = self.asks.remove(serial) {

@@ -236,7 +236,8 @@ impl Client {
                 }
                 self.ask_now();
             }
-            None if self.route.remove(id) => self.ask_others(id),
+            // It may be a rumour. What may be done once only has an answer coming then.
+            None if self.route.remove(id) => self.ask_others(id, event.change != Change::Failed),
             None => {}
         }
     }

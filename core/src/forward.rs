@@ -63,8 +63,10 @@ struct Handed {
 pub(crate) struct Guest {
     /// Who asked, and by which number.
     asked: (ServerId, u64),
-    /// Where the answer goes, if that is to another datacenter.
-    afar: Option<Arc<str>>,
+    /// Where the answer goes, if that is known: whoever asked may not be believed to be there by then.
+    address: Option<Arc<str>>,
+    /// Whether that is to another datacenter.
+    afar: bool,
     /// Whether it may change anything.
     changes: bool,
 }
@@ -137,7 +139,7 @@ impl Forwards {
         address: Arc<str>,
         changes: bool,
     ) {
-        self.guests.insert(id, Guest { asked, afar: Some(address), changes });
+        self.guests.insert(id, Guest { asked, address: Some(address), afar: true, changes });
     }
 }
 
@@ -391,23 +393,27 @@ impl Node {
         last: bool,
     ) {
         let id = self.own_request();
-        let changes = request.changes();
-        self.forwards.guests.insert(id, Guest { asked: (from, serial), afar: None, changes });
+        let (address, changes) = (self.address(from).cloned(), request.changes());
+        let guest = Guest { asked: (from, serial), address, afar: false, changes };
+        self.forwards.guests.insert(id, guest);
         if self.config.requests_max <= self.ledger.len() {
             return self.reply(id, Error::Overloaded.into());
         }
         self.answer_guest(id, from, request, last, None);
     }
 
-    /// Tell another agent what it asked for.
-    pub(crate) fn answer_to(&mut self, guest: Guest, response: Response) {
-        let ((to, serial), response) = (guest.asked, Some(Box::new(response)));
-        match guest.afar {
-            None => self.say(to, Wire::Answer { serial, response }),
-            Some(to) => {
-                let message = Wire::Forwarded { serial, response };
-                self.outputs.push_back(Output::Send { to, message });
-            }
+    /// Tell another agent what it asked for; or, with `None`, that others are to.
+    pub(crate) fn answer_to(&mut self, guest: Guest, response: Option<Response>) {
+        let Guest { asked: (from, serial), address, afar, .. } = guest;
+        let response = response.map(Box::new);
+        let (to, message) = if afar {
+            (address, Wire::Forwarded { serial, response })
+        } else {
+            let now = self.address(from).cloned();
+            (now.or(address), Wire::Answer { serial, response })
+        };
+        if let Some(to) = to {
+            self.outputs.push_back(Output::Send { to, message });
         }
     }
 
@@ -490,20 +496,15 @@ impl Node {
         }
     }
 
-    /// An agent that was at `address` seems to be gone. If it is not, those who look for something
-    /// there are to ask somebody else. What changes something is under way, and answered when it is
-    /// done.
-    pub(crate) fn doubt_guests(&mut self, of: ServerId, address: &Arc<str>) {
+    /// An agent seems to be gone. If it is not, those who look for something there are to ask somebody
+    /// else. What changes something is under way, and answered when it is done.
+    pub(crate) fn doubt_guests(&mut self, of: ServerId) {
         let looks = |it: &Guest| it.asked.0 == of && !it.changes;
         let guests = &mut self.forwards.guests;
         let doubted: Vec<_> = guests.extract_if(.., |_, it| looks(it)).collect();
-        for (id, Guest { asked: (_, serial), afar, .. }) in doubted {
+        for (id, guest) in doubted {
             self.cancel(id);
-            let (to, message) = match afar {
-                None => (Arc::clone(address), Wire::Answer { serial, response: None }),
-                Some(to) => (to, Wire::Forwarded { serial, response: None }),
-            };
-            self.outputs.push_back(Output::Send { to, message });
+            self.answer_to(guest, None);
         }
     }
 

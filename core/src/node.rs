@@ -431,8 +431,7 @@ impl Node {
                 }
             }
             Change::Failed => {
-                let address = event.member.addr.to_string().into();
-                self.doubt_guests(ServerId::from(event.member.id), &address);
+                self.doubt_guests(ServerId::from(event.member.id));
             }
             Change::Leave | Change::Reap => {
                 self.forget_guests(ServerId::from(event.member.id));
@@ -610,7 +609,7 @@ impl Node {
 
     pub(crate) fn reply(&mut self, id: RequestId, response: Response) {
         match self.forwards.guest(id) {
-            Some(guest) => self.answer_to(guest, response),
+            Some(guest) => self.answer_to(guest, Some(response)),
             None => self.outputs.push_back(Output::Reply { id, response }),
         }
     }

@@ -147,10 +147,14 @@ impl Node {
 
     /// Say something to another agent, if it is known where that is.
     pub(crate) fn say(&mut self, to: ServerId, message: Wire) {
-        if let Some(address) = self.roster.address(to).or_else(|| self.gossip.address(to)) {
-            let to = Arc::clone(address);
+        if let Some(to) = self.address(to).cloned() {
             self.outputs.push_back(Output::Send { to, message });
         }
+    }
+
+    /// Where another agent of this datacenter is, if it is believed to be there.
+    pub(crate) fn address(&self, of: ServerId) -> Option<&Arc<str>> {
+        self.roster.address(of).or_else(|| self.gossip.address(of))
     }
 
     /// Say hello, if it is time.

@@ -44,7 +44,7 @@ impl Node {
                 }
                 Change::Failed => {
                     self.router.failed(id);
-                    self.doubt_guests(id, &address.into());
+                    self.doubt_guests(id);
                     self.doubt_across(id);
                 }
                 Change::Leave | Change::Reap => {

@@ -161,7 +161,12 @@ impl Pool {
 
     /// The member that is being probed has answered, one way or another.
     pub(crate) fn end_probe(&mut self) {
-        self.probe = None;
+        if let Some(probe) = self.probe.take() {
+            // Others can be heard. Who was cut off has accused many of them, who do not know, and are
+            // to hear of it before it is too late: that needs probes, and no more patience.
+            let next = probe.sent_at + self.config.probe_interval;
+            self.timers.probe = self.timers.probe.min(next).max(self.now);
+        }
         self.awareness.apply(-1);
     }
 

@@ -219,10 +219,15 @@ impl Client {
         }
         let over = self.asks.asks.iter().filter(|(_, it)| it.deadline <= now);
         for serial in over.map(|(serial, _)| *serial).collect::<Vec<_>>() {
-            if let Some(what) = self.asks.remove(serial) {
-                let nobody = self.route.is_empty();
-                self.give_up(what, if nobody { Error::NoServers } else { Error::NoClusterLeader });
-            }
+            let asked = self.asks.asks.get(&serial).is_some_and(|it| it.of.is_some());
+            let Some(what) = self.asks.remove(serial) else { continue };
+            let why = match () {
+                // Somebody may have heard it, and done it.
+                () if asked && !what.bears_repeating() => Error::Timeout,
+                () if self.route.is_empty() => Error::NoServers,
+                () => Error::NoClusterLeader,
+            };
+            self.give_up(what, why);
         }
         let due = self.asks.asks.iter().filter(|(_, it)| it.of.is_none() && it.next <= now);
         for serial in due.map(|(serial, _)| *serial).collect::<Vec<_>>() {

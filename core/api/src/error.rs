@@ -66,6 +66,15 @@ pub enum Error {
         setting: &'static str,
     },
 
+    /// The agent's configuration blocks this path for everybody. Nothing changed; see
+    /// `http_config.block_endpoints`.
+    #[error("Endpoint is blocked by agent configuration")]
+    Blocked,
+
+    /// Writes may not come from there. Nothing changed; see `http_config.allow_write_http_from`.
+    #[error("Access is restricted")]
+    Restricted,
+
     /// More is being committed than the quorum keeps up with. Nothing changed; back off and retry.
     #[error("rate limit exceeded, try again later or against a different server")]
     Overloaded,
@@ -180,7 +189,7 @@ impl Error {
     pub const fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) | Self::UnprintablePath | Self::NoWanPool => 400,
-            Self::PermissionDenied => 403,
+            Self::PermissionDenied | Self::Blocked | Self::Restricted => 403,
             Self::UnknownPath | Self::NotFound(_) => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::BodyTooLarge { .. } => 413,

@@ -31,6 +31,7 @@ pub mod dns;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod gate;
 mod health;
 pub mod http;
 pub mod keyring;

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use tribune_api::agent::AgentCall;
 use tribune_api::error::Error;
+use tribune_api::gate::Gate;
 use tribune_api::http::{Method, Request, Response};
 use tribune_api::plan::{self, Context, Plan, PoolCall, Read};
 use tribune_base::id::Index;
@@ -44,6 +45,8 @@ pub struct Api {
     pub context: Arc<Context>,
     /// Headers every answer carries besides its own: `http_config.response_headers`.
     pub headers: Vec<(String, String)>,
+    /// What clients are kept from.
+    pub gate: Gate,
     /// Connections one address may have open. More are told so and closed.
     pub connections_per_client_max: Arc<AtomicUsize>,
     /// Who reads the configuration again, if there is one.
@@ -166,7 +169,10 @@ async fn handle(
                 remote,
                 forwarded_for: convert::forwarded_for(&head.headers),
             };
-            answer(&request, api).await.unwrap_or_else(Response::from)
+            match api.gate.admit(&request) {
+                Ok(()) => answer(&request, api).await.unwrap_or_else(Response::from),
+                Err(refused) => refused.into(),
+            }
         }
         Err(error) => error.into(),
     };

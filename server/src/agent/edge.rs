@@ -55,6 +55,7 @@ impl Edge {
             node: node.clone(),
             context,
             headers,
+            gate: config.http.gate.clone(),
             connections_per_client_max: Arc::clone(&live.http_connections_max),
             reloads: Some(reloads),
             forwards: (!config.server).then(|| settings::patience(config)),

@@ -4,13 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tribune_api::gate::{Gate, Network};
 use tribune_core::config::KvReplication;
 
 use super::address;
 use super::check::Checker;
-use super::runtime::{
-    Autopilot, Dns, Gossip, Http, Join, Limits, Network, Raft, Soa, Ui, UnixSocket,
-};
+use super::runtime::{Autopilot, Dns, Gossip, Http, Join, Limits, Raft, Soa, Ui, UnixSocket};
 
 impl Checker<'_> {
     pub(crate) fn join(&self) -> Join {
@@ -154,8 +153,7 @@ impl Checker<'_> {
         }
         Http {
             response_headers: settings.text_map("http_config.response_headers"),
-            block_endpoints: settings.texts("http_config.block_endpoints"),
-            allow_write_http_from: writers,
+            gate: Gate { blocked: settings.texts("http_config.block_endpoints"), writers },
             max_header_bytes: match self.limit("http_config.max_header_bytes", 0) {
                 0 => 1 << 20,
                 bytes => bytes,

@@ -24,6 +24,6 @@ pub use host::Host;
 pub(crate) use key::{Kind, kind_of};
 pub use runtime::{
     Autopilot, Check, Config, Definition, Dns, Encrypt, Gossip, Http, Join, Leave, Level, Limits,
-    Listen, Log, Network, Ports, Raft, ScriptChecks, Soa, Ui, UnixSocket, Unsupported,
+    Listen, Log, Ports, Raft, ScriptChecks, Soa, Ui, UnixSocket, Unsupported,
 };
 pub use source::{BuildError, Problem, Sources};

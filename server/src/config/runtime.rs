@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use tribune_api::gate::Gate;
 use tribune_base::id::NodeId;
 use tribune_core::config::KvReplication;
 use tribune_io::gossip::Key;
@@ -347,50 +348,14 @@ pub struct Soa {
 pub struct Http {
     /// Headers that every response carries.
     pub response_headers: BTreeMap<String, String>,
-    /// Path prefixes that answer 403.
-    pub block_endpoints: Vec<String>,
-    /// Networks that may write. Empty allows all.
-    pub allow_write_http_from: Vec<Network>,
+    /// Who may ask for what.
+    pub gate: Gate,
     /// The longest a request's head may be, in bytes.
     pub max_header_bytes: usize,
     /// Whether JSON is indented unless asked otherwise. So in development mode.
     pub pretty: bool,
     /// Who owns Unix sockets, and who may use them.
     pub unix_socket: UnixSocket,
-}
-
-/// All addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Network {
-    /// The first of them.
-    pub address: IpAddr,
-    /// How many bits: at most 32 or 128.
-    pub bits: u8,
-}
-
-impl Network {
-    /// Read `10.0.0.0/8`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse::<u8>().ok()?);
-        let bits_max = if address.is_ipv4() { 32 } else { 128 };
-        (bits <= bits_max).then_some(Self { address, bits })
-    }
-
-    /// Whether `address` is one of them. An IPv4 address written as IPv6 is an IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differ = network.to_bits() ^ address.to_bits();
-                differ.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differ = network.to_bits() ^ address.to_bits();
-                differ.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
 }
 
 /// Who owns a Unix socket. `None` leaves it as the system creates it.
@@ -479,27 +444,5 @@ impl fmt::Display for Unsupported {
         let Self { origin, key, security } = self;
         let consequence = if *security { ": WHAT IT PROTECTS IS NOT PROTECTED" } else { "" };
         write!(f, "{key} is not supported yet and has no effect{consequence} ({origin})")
-    }
-}
-
-#[test]
-fn networks_contain_what_begins_like_them() {
-    let cases = [
-        ("10.0.0.0/8", "10.9.8.7", true),
-        ("10.0.0.0/8", "11.0.0.0", false),
-        ("0.0.0.0/0", "1.2.3.4", true),
-        ("127.0.0.1/32", "127.0.0.1", true),
-        ("127.0.0.1/32", "127.0.0.2", false),
-        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
-        ("2001:db8::/32", "2001:db8:1::", true),
-        ("2001:db8::/32", "2001:db9::", false),
-        ("::/0", "1.2.3.4", false),
-    ];
-    for (network, address, want) in cases {
-        let network = Network::parse(network).unwrap();
-        assert_eq!(network.contains(address.parse().unwrap()), want, "{network:?} {address}");
-    }
-    for text in ["x", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "::/129"] {
-        assert_eq!(Network::parse(text), None, "{text}");
     }
 }

@@ -144,6 +144,10 @@ impl Sources {
 
 impl Text {
     fn read_into(self, settings: &mut Settings, problems: &mut Vec<Problem>) {
+        // In either language: who writes files one after the other begins with empty ones.
+        if self.text.trim().is_empty() {
+            return;
+        }
         let value = match hcl::parse(&self.text, self.format) {
             Ok(value) => value,
             Err(error) => {
@@ -248,6 +252,7 @@ mod tests {
             &[
                 ("b.json", r#"{ "node_name": "b", "data_dir": "/nowhere", "retry_join": ["b"] }"#),
                 ("a.hcl", "node_name = \"a\"\nretry_join = [\"a\"]\nbind_addr = \"127.0.0.1\""),
+                ("b.1.json", ""),
                 ("c.txt", "not read"),
                 ("inner.hcl/d.hcl", "node_name = \"d\""),
             ],

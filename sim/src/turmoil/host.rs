@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tribune_api::gate::Gate;
 use tribune_api::plan::Context;
 use tribune_base::id::{NodeId, Uuid};
 use tribune_base::rng::Rng;
@@ -173,6 +174,7 @@ impl Host {
                 .then_some(Patience { hold_max: hold_max + WAY, write_max: write_max + WAY }),
             join_port: GOSSIP_PORT,
             join_port_wan: WAN_PORT,
+            gate: Gate::default(),
             date: false,
         });
         let listener = self.net.listen(everywhere(HTTP_PORT)).await?;

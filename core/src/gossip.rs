@@ -187,8 +187,11 @@ impl Gossip {
             let nobody = Error::bad("no address to join");
             return self.news.push_back(News::Joined(id, nobody.into()));
         }
-        self.pool.join(now, addrs.iter().copied());
-        self.joins.push(Join { id, waiting: addrs, joined: 0, errors: Vec::new() });
+        // Lists of addresses are the same for all, and everybody is on its own.
+        let (own, waiting): (Vec<_>, Vec<_>) = addrs.into_iter().partition(|it| *it == self.own);
+        self.pool.join(now, waiting.iter().copied());
+        self.joins.push(Join { id, waiting, joined: own.len(), errors: Vec::new() });
+        self.answer_joins();
     }
 
     /// Whether nobody else is alive, as far as we know: `true` or `false`.
@@ -382,6 +385,11 @@ impl Gossip {
                 }
             }
         }
+        self.answer_joins();
+    }
+
+    /// Tell those who wanted somebody joined, as soon as all are tried.
+    fn answer_joins(&mut self) {
         for join in self.joins.extract_if(.., |it| it.waiting.is_empty()) {
             let response = if join.joined == 0 {
                 Error::Join(join.errors.join("; ")).into()

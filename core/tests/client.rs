@@ -41,6 +41,16 @@ fn everybody_knows_everybody() {
     }
 }
 
+/// One list of addresses for all is how people write it.
+#[test]
+fn joining_oneself_is_joining_somebody() {
+    let mut world = datacenter();
+    for name in ["n1", "c1"] {
+        let joined = world.join(name, name);
+        assert_eq!(world.reply(joined).status, 200);
+    }
+}
+
 #[test]
 fn a_client_agent_answers_as_a_server_does() {
     let mut world = datacenter();

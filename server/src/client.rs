@@ -158,7 +158,9 @@ impl Endpoint {
     fn tcp(address: &str) -> Self {
         let port = address.rsplit_once(':').map(|it| it.1);
         let named = port.is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
-        Self::Tcp(if named { address.to_owned() } else { format!("{address}:80") })
+        // Without a host, this one.
+        let host = if address.starts_with(':') { "127.0.0.1" } else { "" };
+        Self::Tcp(if named { format!("{host}{address}") } else { format!("{address}:80") })
     }
 
     fn host(&self) -> &str {
@@ -248,6 +250,7 @@ fn addresses_of_agents() {
     let tcp = |it: &str| Some(Endpoint::Tcp(it.to_owned()));
     let cases = [
         ("127.0.0.1:8500", tcp("127.0.0.1:8500")),
+        (":8500", tcp("127.0.0.1:8500")),
         ("http://10.0.0.1:80", tcp("10.0.0.1:80")),
         ("http://agent:8500/", tcp("agent:8500")),
         ("agent", tcp("agent:80")),

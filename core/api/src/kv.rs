@@ -11,6 +11,9 @@ use crate::plan::{Call, Evaluation, Plan, Query};
 use crate::render::{ARRAY, Json};
 
 pub(crate) fn plan(call: &Call<'_>) -> Result<Plan, Error> {
+    // Also of writes, which have no use for it: who says how to read meant something else.
+    call.params.freshness(call.context, false)?;
+    call.params.waiting(call.context)?;
     match call.request.method {
         Method::Put => put(call),
         Method::Delete => delete(call),

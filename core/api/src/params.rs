@@ -28,7 +28,8 @@ impl<'a> Params<'a> {
     /// Decode what follows the question mark. Nothing is malformed: what is not escaped properly
     /// stands for itself.
     pub(crate) fn parse(query: &'a str) -> Self {
-        let pairs = query.split('&').filter(|it| !it.is_empty());
+        // A semicolon is how HTML 4 wanted it (appendix B.2.2), and old scripts do.
+        let pairs = query.split(['&', ';']).filter(|it| !it.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name), decode(value))

@@ -300,6 +300,10 @@ pub fn plan(request: &Request<'_>, context: &Context) -> Plan {
 }
 
 fn try_plan(request: &Request<'_>, context: &Context) -> Result<Plan, Error> {
+    if request.path == "/" && matches!(request.method, Method::Get | Method::Head) {
+        // Whoever balances load asks this to see whether anybody is there.
+        return Ok(Plan::Answer(Response::text(200, "Consul Agent")));
+    }
     let (route, rest) = match route::find(request.path)? {
         Found::Route { route, rest } => (route, rest),
         Found::Moved(path) => return Ok(Plan::Answer(moved(path, request.query))),

@@ -117,6 +117,10 @@ fn arguments_that_are_wrong() {
         ("kv put -cas a/n z", "Must specify -modify-index with -cas!"),
         ("kv put -acquire a b", "Error! Missing -session (required with -acquire and -release)"),
         ("kv put", "Error! Missing KEY argument"),
+        (
+            "kv put /a b",
+            "Error! Failed writing data: Invalid key. Key must not begin with a '/': /a",
+        ),
         ("kv put a b c", "Error! Too many arguments (expected 1 or 2, got 3)"),
         (
             "kv put a @/nowhere",

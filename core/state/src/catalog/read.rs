@@ -27,7 +27,7 @@ pub struct HealthInstance<'a> {
     pub node: &'a Node,
     /// What it is.
     pub service: &'a Service,
-    /// Its own checks and those of its node, by their ids.
+    /// The checks of its node, and then its own, by their ids.
     pub checks: Vec<&'a Check>,
 }
 
@@ -98,7 +98,9 @@ impl Catalog {
         for (entry, service) in self.instances(name) {
             let checks = entry.checks.values().map(|it| &**it);
             let checks = checks.filter(|it| it.is_of_node() || it.service_id == service.id);
-            answer.push(HealthInstance { node: &entry.node, service, checks: checks.collect() });
+            let mut checks: Vec<_> = checks.collect();
+            checks.sort_by_key(|it| !it.is_of_node());
+            answer.push(HealthInstance { node: &entry.node, service, checks });
         }
         answer
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use tribune_base::json;
 
-use super::{key, path};
+use super::path;
 use crate::cli::client::Client;
 use crate::cli::target::Target;
 use crate::cli::terminal::{Failure, Terminal};
@@ -103,12 +103,17 @@ impl Put {
                 return Err(format!("Too many arguments (expected 1 or 2, got {count})"));
             }
         };
+        // Reading forgives it. Writing would write another key than the one that was meant.
+        if name.starts_with('/') {
+            let why = "Invalid key. Key must not begin with a '/'";
+            return Err(format!("Failed writing data: {why}: {name}"));
+        }
         let mut data = terminal.data(argument)?;
         if self.base64 {
             data = json::base64_decode(&String::from_utf8_lossy(&data))
                 .map_err(|error| format!("Cannot base 64 decode data: {error}"))?;
         }
-        Ok((key(name).to_owned(), data))
+        Ok((name.clone(), data))
     }
 }
 

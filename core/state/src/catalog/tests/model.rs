@@ -134,8 +134,10 @@ impl Model {
             let mut want = Vec::new();
             for (node, services, checks) in rows() {
                 for service in services.values().filter(|it| here(it)) {
-                    let own = |it: &&Check| it.is_of_node() || it.service_id == service.id;
-                    want.push((node, service, checks.values().filter(own).collect::<Vec<_>>()));
+                    let of_node = checks.values().filter(|it| it.is_of_node());
+                    let own = |it: &&Check| !it.is_of_node() && it.service_id == service.id;
+                    let all = of_node.chain(checks.values().filter(own));
+                    want.push((node, service, all.collect::<Vec<_>>()));
                 }
             }
             let got = state.health_service(name).1.into_iter();

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use tribune_tests::agent::Agent;
+use tribune_tests::agent::{Agent, eventually};
 
 /// Send `bytes`, and read until the agent closes or has nothing more to say.
 fn send(agent: &Agent, bytes: &[u8]) -> String {
@@ -60,4 +60,27 @@ fn a_value_that_is_too_large_is_refused_before_it_is_sent() {
     );
     assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
     assert!(refused.contains("limits.kv_max_value_size"), "{refused}");
+}
+
+#[test]
+fn what_the_configuration_keeps_clients_from_it_keeps_them_from() {
+    let rules = "http_config { block_endpoints = [\"/v1/agent/self\"], \
+                 allow_write_http_from = [\"192.0.2.0/24\"] }";
+    let mut agent = Agent::prepare(&["-dev", "-hcl", rules]);
+    agent.spawn();
+    eventually("a key is asked for", || {
+        agent.try_call("GET", "/v1/kv/a", b"").is_ok_and(|it| it.status == 404)
+    });
+    for (path, blocked) in
+        [("/v1/agent/self", true), ("/v1/agent/%73elf", true), ("/v1/kv/a", false)]
+    {
+        let answer = agent.get(path);
+        assert_eq!(answer.status, if blocked { 403 } else { 404 }, "{path}");
+        if blocked {
+            assert_eq!(answer.text(), "Endpoint is blocked by agent configuration", "{path}");
+        }
+    }
+    let refused = agent.put("/v1/kv/a", "1");
+    assert_eq!((refused.status, refused.text().trim()), (403, "Access is restricted"));
+    assert_eq!(agent.get("/v1/kv/a").status, 404, "nothing was written");
 }

@@ -182,16 +182,24 @@ fn long_answers_are_cut_to_what_the_client_can_take() {
     }
 }
 
+/// Of each instance there is the address, and only then what is nice to know.
 #[test]
-fn additional_rows_go_first_and_are_not_missed() {
+fn additional_rows_go_first_but_for_addresses() {
     let mut responder = responder(20, Config::new("dc1"));
     let request = question("web.service.consul.", RecordType::SRV);
-    let small = ask(&mut responder, &with_edns(request.clone(), 1_232), Transport::Udp);
-    let large = ask(&mut responder, &request, Transport::Tcp);
-    assert_eq!((small.answers.len(), large.answers.len()), (20, 20));
-    assert!(small.additionals.len() < large.additionals.len());
-    assert_eq!(large.additionals.len(), 40);
-    assert!(!small.metadata.truncation);
+    let mut ask = |len_max: u16| {
+        let response = ask(&mut responder, &with_edns(request.clone(), len_max), Transport::Udp);
+        let (hosts, texts): (Vec<_>, Vec<_>) =
+            response.additionals.iter().partition(|it| matches!(it.data, RData::A(_)));
+        (response.answers.len(), hosts.len(), texts.len(), response.metadata.truncation)
+    };
+    assert_eq!(ask(4_096), (20, 20, 20, false));
+    let (answers, hosts, texts, truncated) = ask(1_400);
+    assert_eq!((answers, hosts, truncated), (20, 20, false));
+    assert!(texts < 20);
+    let (answers, hosts, texts, truncated) = ask(600);
+    assert!((5..20).contains(&answers), "{answers}");
+    assert_eq!((hosts, texts, truncated), (answers, 0, true));
 }
 
 #[test]

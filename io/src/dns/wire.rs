@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
-use tribune_api::dns::{self, Answer, Config, Elsewhere, Question, Rcode, RecordKind};
+use tribune_api::dns::{
+    self, Answer, Config, Elsewhere, Owner, Question, Rcode, RecordData, RecordKind,
+};
 use tribune_api::prepared::{Asker, Rows};
 use tribune_base::rng::Rng;
 
@@ -212,8 +214,10 @@ impl Sender {
     }
 }
 
-/// Write `answer`: what does not fit goes, additional rows first. Only a missing answer is worth
-/// the truncation bit: the client can do without the rest (RFC 2181, section 9).
+/// Write `answer`: what does not fit goes, additional rows first, but for the addresses of services:
+/// an instance that cannot be reached without another question is worth less than one fewer. Only a
+/// missing answer is worth the truncation bit: the client can do without the rest (RFC 2181,
+/// section 9).
 fn write(
     mut writer: Writer<'_>,
     header: Header,
@@ -226,10 +230,16 @@ fn write(
         rows.iter().all(|it| writer.row(section, it, len_max))
     };
     let before = writer.len();
-    let whole = fits(Section::Answer, &mut writer, &answer.answers) && !answer.truncated;
-    let empty = writer.len() == before;
-    let whole = fits(Section::Authority, &mut writer, &answer.authority) && whole;
-    fits(Section::Additional, &mut writer, &answer.additionals);
+    let (mut whole, empty);
+    if sender.edns.is_some() && sender.transport == Transport::Udp && is_service(answer) {
+        whole = write_service(&mut writer, answer, len_max) && !answer.truncated;
+        empty = writer.len() == before;
+    } else {
+        whole = fits(Section::Answer, &mut writer, &answer.answers) && !answer.truncated;
+        empty = writer.len() == before;
+        whole &= fits(Section::Authority, &mut writer, &answer.authority);
+        fits(Section::Additional, &mut writer, &answer.additionals);
+    }
 
     if let Some(edns) = &sender.edns {
         let rcode_high = if sender.version_unknown { BADVERS_HIGH } else { 0 };
@@ -247,6 +257,60 @@ fn write(
         rcode: answer.rcode as u8,
         ..header
     });
+}
+
+fn is_service(answer: &Answer) -> bool {
+    let srv = |it: &dns::Record| matches!(it.data, RecordData::Srv { .. });
+    answer.answers.first().is_some_and(srv) && answer.authority.is_empty()
+}
+
+/// Write instances of a service, each with the addresses of its host, and what else there is about
+/// these hosts if there is room. False, if not all instances fit.
+fn write_service(writer: &mut Writer<'_>, answer: &Answer, len_max: usize) -> bool {
+    // They come in the order of the hosts that they are of.
+    let addresses = || answer.additionals.iter().filter(|it| address_len(it) != 0);
+    let (mut ahead, mut reserved, mut kept) = (addresses().peekable(), 0, 0);
+    for row in &answer.answers {
+        let mut own = reserved;
+        while let Some(address) = ahead.next_if(|it| is_about(it, row)) {
+            own += address_len(address);
+        }
+        // One is better than none, whatever it lacks.
+        let room = if kept == 0 { len_max } else { len_max.saturating_sub(own) };
+        if !writer.row(Section::Answer, row, room) {
+            break;
+        }
+        (reserved, kept) = (own, kept + 1);
+    }
+    let kept = &answer.answers[..kept];
+    let of_kept = |it: &&dns::Record| kept.iter().any(|row| is_about(it, row));
+    let others = answer.additionals.iter().filter(|it| address_len(it) == 0);
+    let mut additionals = addresses().chain(others).filter(of_kept);
+    additionals.all(|it| writer.row(Section::Additional, it, len_max));
+    kept.len() == answer.answers.len()
+}
+
+/// Whether `additional` is about the host that the service of `row` is on.
+fn is_about(additional: &dns::Record, row: &dns::Record) -> bool {
+    match (&additional.owner, &row.data) {
+        (Owner::Name(name), RecordData::Srv { target, .. }) => name == target,
+        _ => false,
+    }
+}
+
+/// How long a row is that has an address, behind a pointer to its name; zero, if it has none.
+const fn address_len(record: &dns::Record) -> usize {
+    const HEAD_LEN: usize = 12;
+    match record.data {
+        RecordData::A(_) => HEAD_LEN + 4,
+        RecordData::Aaaa(_) => HEAD_LEN + 16,
+        RecordData::Cname(_)
+        | RecordData::Ns(_)
+        | RecordData::Ptr(_)
+        | RecordData::Soa(_)
+        | RecordData::Srv { .. }
+        | RecordData::Txt(_) => 0,
+    }
 }
 
 /// The header of a request, as its response repeats it. `None` if it is not a request.

@@ -15,9 +15,23 @@ fuzz_target!(|text: &str| {
     let context = Context::new("dc1", "n1");
     for method in [Method::Get, Method::Put, Method::Delete] {
         let body = body.clone();
-        let request = Request { method, path, query, token: None, body, remote: None, forwarded_for: None };
+        let request = Request {
+            method,
+            path,
+            query,
+            token: None,
+            body,
+            remote: None,
+            forwarded_for: None,
+            wants_text: false,
+        };
         if let Plan::Read(read) = plan::plan(&request, &context) {
-            let evaluation = read.query.evaluate(&Store::default().snapshot(), &Default::default(), &context, read.pretty);
+            let evaluation = read.query.evaluate(
+                &Store::default().snapshot(),
+                &Default::default(),
+                &context,
+                read.pretty,
+            );
             assert_ne!(evaluation.index.0, 0, "an index is never zero");
         }
     }

@@ -235,6 +235,7 @@ impl Http {
             body: self.body.clone(),
             remote: None,
             forwarded_for: None,
+            wants_text: false,
         }
     }
 }

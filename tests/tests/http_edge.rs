@@ -84,3 +84,14 @@ fn what_the_configuration_keeps_clients_from_it_keeps_them_from() {
     assert_eq!((refused.status, refused.text().trim()), (403, "Access is restricted"));
     assert_eq!(agent.get("/v1/kv/a").status, 404, "nothing was written");
 }
+
+#[test]
+fn health_is_told_in_a_word_to_whoever_accepts_text() {
+    let agent = Agent::dev();
+    assert_eq!(agent.put("/v1/agent/service/register", r#"{"Name":"web"}"#).status, 200);
+    let head = "GET /v1/agent/health/service/name/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let json = send(&agent, format!("{head}\r\n").as_bytes());
+    let text = send(&agent, format!("{head}Accept: text/plain\r\n\r\n").as_bytes());
+    assert!(json.contains("AggregatedStatus"), "{json}");
+    assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("\r\n\r\npassing"), "{text}");
+}

@@ -98,7 +98,10 @@ mod tests {
         let remote = remote.map(|it| it.parse().unwrap());
         let body = Bytes::new();
         let (query, token, forwarded_for) = ("", None, None);
-        gate.admit(&Request { method, path, query, token, body, remote, forwarded_for })
+        let wants_text = false;
+        let request =
+            Request { method, path, query, token, body, remote, forwarded_for, wants_text };
+        gate.admit(&request)
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub remote: Option<IpAddr>,
     /// For whom, as far as a proxy says: the first address of `X-Forwarded-For`.
     pub forwarded_for: Option<IpAddr>,
+    /// Whether text will do for an answer that could be JSON: `Accept: text/plain`.
+    pub wants_text: bool,
 }
 
 /// A [`Request`] that travels to another server.
@@ -181,6 +183,7 @@ impl OwnedRequest {
             body: self.body.clone(),
             remote: self.asker.ip,
             forwarded_for: None,
+            wants_text: false,
         }
     }
 }

@@ -35,6 +35,12 @@ pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     noted.split(',').next()?.trim().parse().ok()
 }
 
+/// Whether text is what the client names first.
+pub(super) fn wants_text(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    accepted.is_some_and(|it| it.trim_start().starts_with("text/plain"))
+}
+
 pub(super) fn response(
     response: Response,
     extra: &[(String, String)],

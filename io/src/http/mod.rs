@@ -168,6 +168,7 @@ async fn handle(
                 body,
                 remote,
                 forwarded_for: convert::forwarded_for(&head.headers),
+                wants_text: convert::wants_text(&head.headers),
             };
             match api.gate.admit(&request) {
                 Ok(()) => answer(&request, api).await.unwrap_or_else(Response::from),

@@ -106,5 +106,5 @@ fn update(call: &Call<'_>) -> Result<AgentCall, Error> {
 }
 
 fn wants_text(call: &Call<'_>) -> bool {
-    call.params.get("format") == Some("text")
+    call.params.get("format") == Some("text") || call.request.wants_text
 }

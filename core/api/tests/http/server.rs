@@ -256,5 +256,14 @@ pub(crate) fn request<'a>(
     body: String,
 ) -> Request<'a> {
     let body = Bytes::from(body);
-    Request { method, path, query, token: None, body, remote: None, forwarded_for: None }
+    Request {
+        method,
+        path,
+        query,
+        token: None,
+        body,
+        remote: None,
+        forwarded_for: None,
+        wants_text: false,
+    }
 }

@@ -55,7 +55,8 @@ pub(crate) struct Probe {
     pub(crate) run: Option<RunId>,
 }
 
-/// How many equal outcomes in a row it takes. Zero and one mean the same.
+/// How many outcomes of a kind it takes in a row: what is not critical is a success, also a
+/// warning. Zero and one mean the same.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Thresholds {
     success_before_passing: u32,
@@ -194,7 +195,7 @@ impl Thresholds {
 
     /// Count an outcome. The status it leads to, or nothing if the one before still holds.
     fn judge(&mut self, status: Status) -> Option<Status> {
-        if status == Status::Passing {
+        if status != Status::Critical {
             self.failures = 0;
             self.successes = self.successes.saturating_add(1);
             return (self.success_before_passing <= self.successes).then_some(status);

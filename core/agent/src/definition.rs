@@ -10,6 +10,7 @@ mod decode;
 mod write;
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -136,7 +137,11 @@ impl ServiceDefinition {
             let at = format!(".{name}");
             let field = Field { value, at: &at };
             match decode::plain(name).as_str() {
-                "check" => single = decode_checks(field, "structs.CheckType", policy)?,
+                "check" => {
+                    let checks = decode_checks(field, "structs.CheckType", policy)?;
+                    let filled_in = ones(value).iter().zip(checks).filter(|it| !is_blank(it));
+                    single = filled_in.map(|(_, check)| check).collect();
+                }
                 "checks" => {
                     field.list("structs.CheckTypes")?;
                     several = decode_checks(field, "structs.CheckTypes", policy)?;
@@ -144,8 +149,6 @@ impl ServiceDefinition {
                 _ => service.decode_field(name, field, policy)?,
             }
         }
-        // A check without any field is a form that was not filled in.
-        single.retain(|it| *it != CheckDefinition::default());
         service.checks = single;
         service.checks.append(&mut several);
         Ok(service)
@@ -303,13 +306,30 @@ fn decode_checks(
         (Field { value, ..field }).object(expected)?;
         CheckDefinition::decode(value, field.at, policy)
     };
-    if field.value.is_null() {
-        return Ok(Vec::new());
+    ones(field.value).iter().map(one).collect()
+}
+
+/// One, or several in a list; none if it is null.
+fn ones(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(items) => items,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            slice::from_ref(value)
+        }
     }
-    match field.value.as_array() {
-        Some(items) => items.iter().map(one).collect(),
-        None => Ok(vec![one(field.value)?]),
-    }
+}
+
+/// Whether a check is a form that was not filled in: it has no field that says anything. What is
+/// below zero means nothing, and yet somebody has said it.
+fn is_blank((form, check): &(&Value, CheckDefinition)) -> bool {
+    let below_zero = |it: &Value| match it {
+        Value::Number(number) => number.as_f64().is_some_and(|it| it < 0.0),
+        Value::String(text) => text.starts_with('-'),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    *check == CheckDefinition::default()
+        && !form.as_object().is_some_and(|it| it.values().any(below_zero))
 }
 
 fn decode_addresses(

@@ -130,6 +130,13 @@ impl<'a> Field<'a> {
         self.list("[]string")?.iter().map(Self::string).collect()
     }
 
+    /// An object of lists of strings.
+    pub(crate) fn string_lists(&self) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let Some(fields) = self.object("map[string][]string")? else { return Ok(BTreeMap::new()) };
+        let pair = |(key, value): (&String, _)| Ok((key.clone(), self.inside(value).strings()?));
+        fields.iter().map(pair).collect()
+    }
+
     /// An object of strings. What is left out stays different from what is empty.
     pub(crate) fn map(&self) -> Result<Option<BTreeMap<String, String>>, Error> {
         let Some(fields) = self.object("map[string]string")? else { return Ok(None) };

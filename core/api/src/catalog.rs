@@ -1,5 +1,6 @@
 //! `/v1/catalog/*`: which nodes there are, and which services on them.
 
+pub(crate) mod definition;
 mod registration;
 
 use std::collections::{BTreeMap, BTreeSet};

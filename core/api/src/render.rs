@@ -7,6 +7,8 @@ use tribune_base::id::{Index, Uuid};
 use tribune_base::json;
 use tribune_state::{Check, Instance, Node, Service, ServiceAddress, Weights};
 
+use crate::catalog::definition;
+
 /// Compact JSON on its way. Commas are put where they belong.
 #[derive(Debug)]
 pub(crate) struct Json {
@@ -270,7 +272,11 @@ pub(crate) fn check(json: &mut Json, check: &Check) {
     json.raw(r#","ServiceTags":"#);
     strings(json, &check.service_tags);
     json.field(r#","Type":"#, &check.kind);
-    json.raw(r#","Definition":{}"#);
+    json.raw(r#","Definition":"#);
+    match &check.definition {
+        Some(it) => definition::render(json, it),
+        None => json.raw("{}"),
+    }
     versions(json, check.create, check.modify);
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tribune_base::codec::{DecodeError, Field, Reader, Writer};
 use tribune_base::id::{Index, NodeId, Uuid};
 
+use crate::definition;
 use crate::types::{Check, Node, Service, ServiceAddress, Status, Weights};
 
 pub(crate) fn write_node(writer: &mut Writer, node: &Node) {
@@ -100,6 +101,9 @@ pub(crate) fn write_check(writer: &mut Writer, check: &Check) {
     writer.str(8, &check.kind);
     writer.u64(9, check.create.0);
     writer.u64(10, check.modify.0);
+    if let Some(it) = &check.definition {
+        writer.nested(11, |writer| definition::write(writer, it));
+    }
 }
 
 pub(crate) fn read_check(mut reader: Reader) -> Result<Check, DecodeError> {
@@ -116,6 +120,7 @@ pub(crate) fn read_check(mut reader: Reader) -> Result<Check, DecodeError> {
             8 => check.kind = text(&field)?,
             9 => check.create = Index(field.u64()?),
             10 => check.modify = Index(field.u64()?),
+            11 => check.definition = Some(Box::new(definition::read(field.nested()?)?)),
             _ => {}
         }
     }

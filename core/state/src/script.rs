@@ -11,6 +11,7 @@ use tribune_base::time::{Duration, WallTime};
 use crate::autopilot::{Autopilot, SetAutopilot};
 use crate::command::{Command, Deregistration, Registration};
 use crate::coordinate::SetCoordinate;
+use crate::definition::Definition;
 use crate::kv;
 use crate::prepared_query::{self, Failover, PreparedQuery, ServiceQuery, Template};
 use crate::store::{Applied, Store};
@@ -86,11 +87,15 @@ fn check() -> impl Strategy<Value = Check> {
     let id = name(&["c", "d", "serfHealth"]);
     let service_id = name(&["", "a", "b"]);
     let status = prop::sample::select(&[Status::Passing, Status::Warning, Status::Critical]);
-    (id, service_id, status, "[xy]?").prop_map(|(id, service_id, status, output)| Check {
+    let definition = prop::option::of("[xy]?")
+        .prop_map(|http| http.map(|http| Box::new(Definition { http, ..Definition::default() })));
+    let parts = (id, service_id, status, "[xy]?", definition);
+    parts.prop_map(|(id, service_id, status, output, definition)| Check {
         id,
         service_id,
         status,
         output,
+        definition,
         ..Check::default()
     })
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use tribune_base::id::{Index, NodeId};
 
+use crate::definition::Definition;
+
 /// A name in the spelling that lookups use: names of nodes and services are equal if they differ
 /// in case only, as they are in DNS.
 pub type Name = Arc<str>;
@@ -99,6 +101,8 @@ pub struct Check {
     pub service_tags: Vec<String>,
     /// How it is checked: `ttl`, `http`, …, or empty.
     pub kind: String,
+    /// What whoever checks it wants to read here again. Agents want nothing.
+    pub definition: Option<Box<Definition>>,
     /// Ignored in a registration.
     pub create: Index,
     /// Ignored in a registration.
@@ -159,6 +163,7 @@ impl Check {
             && self.service_name == other.service_name
             && self.service_tags == other.service_tags
             && self.kind == other.kind
+            && self.definition == other.definition
     }
 
     /// Whether this is about the node as a whole, and so about every service on it.

@@ -1,5 +1,6 @@
 //! Checks that ask over HTTP. hyper stays in this file.
 
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 
@@ -11,7 +12,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tribune_agent::{CheckOutcome, CheckSpec};
 use tribune_base::time::Duration;
 use tribune_state::Status;
@@ -23,11 +24,7 @@ use super::{connect, critical};
 pub(super) async fn run(spec: &CheckSpec, timeout: Duration) -> CheckOutcome {
     let CheckSpec::Http { url, method, .. } = spec else { panic!("not for HTTP: {spec:?}") };
     let mut at = url.clone();
-    let result = match time::timeout(timeout, ask(spec, &mut at)).await {
-        Ok(result) => result,
-        Err(_) => Err(TIMED_OUT.to_owned()),
-    };
-    match result {
+    match ask(spec, &mut at, Instant::now() + timeout).await {
         Ok(answer) => {
             let Answer { status, reason, body } = answer;
             let code = status.as_u16();
@@ -45,6 +42,13 @@ struct Answer {
     body: String,
 }
 
+/// What a single request leads to.
+enum Reply {
+    Answer(Answer),
+    /// A redirection that is to be followed. Nobody needs its body.
+    Elsewhere(StatusCode, String),
+}
+
 /// What to send, with everything that redirections change.
 struct Ask {
     url: Url,
@@ -54,7 +58,7 @@ struct Ask {
 }
 
 /// Ask until there is an answer. `at` is where the question was asked last, for errors.
-async fn ask(spec: &CheckSpec, at: &mut String) -> Result<Answer, String> {
+async fn ask(spec: &CheckSpec, at: &mut String, deadline: Instant) -> Result<Answer, String> {
     let CheckSpec::Http { url, method, headers, body, follow_redirects, output_max, .. } = spec
     else {
         panic!("not for HTTP: {spec:?}")
@@ -69,10 +73,13 @@ async fn ask(spec: &CheckSpec, at: &mut String) -> Result<Answer, String> {
         if ask.url.scheme != "http" {
             return Err("TLS checks are not supported by this agent".to_owned());
         }
-        let (answer, location) = exchange(&ask, *output_max).await?;
-        let Some(location) = location.filter(|_| *follow_redirects) else { return Ok(answer) };
-        at.clone_from(&location);
-        redirect(&mut ask, answer.status, &location)?;
+        match exchange(&ask, deadline, *follow_redirects, *output_max).await? {
+            Reply::Answer(answer) => return Ok(answer),
+            Reply::Elsewhere(status, location) => {
+                at.clone_from(&location);
+                redirect(&mut ask, status, &location)?;
+            }
+        }
     }
     Err(format!("stopped after {REDIRECT_COUNT_MAX} redirects"))
 }
@@ -97,18 +104,25 @@ fn redirect(ask: &mut Ask, status: StatusCode, location: &str) -> Result<(), Str
     Ok(())
 }
 
-/// One request, one response, and where it leads.
-async fn exchange(ask: &Ask, len_max: usize) -> Result<(Answer, Option<String>), String> {
+/// One request, and what comes back until the deadline.
+async fn exchange(
+    ask: &Ask,
+    deadline: Instant,
+    follow_redirects: bool,
+    len_max: usize,
+) -> Result<Reply, String> {
     let request = build(ask)?;
-    let stream = connect::connect(&ask.url.address()).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = http1::Builder::new()
-        .title_case_headers(true)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+    let stream = within(deadline, connect::connect(&ask.url.address())).await?;
+    let builder = &mut http1::Builder::new();
+    let handshake = builder.title_case_headers(true).handshake(TokioIo::new(stream));
+    let (mut sender, connection) = within(deadline, handshake).await?;
     let exchange = async move {
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        Ok(read(response, len_max).await)
+        let response = within(deadline, sender.send_request(request)).await?;
+        let location = leads_to(&response).filter(|_| follow_redirects);
+        Ok(match location {
+            Some(location) => Reply::Elsewhere(response.status(), location),
+            None => Reply::Answer(read(response, deadline, len_max).await),
+        })
     };
     // The connection does the work, the exchange waits for it. When either has ended, so have we.
     let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
@@ -119,27 +133,43 @@ async fn exchange(ask: &Ask, len_max: usize) -> Result<(Answer, Option<String>),
     }
 }
 
-async fn read(response: Response<Incoming>, len_max: usize) -> (Answer, Option<String>) {
+/// Wait, but not for too long: until then, nothing has been said.
+async fn within<T, E: Display>(
+    deadline: Instant,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match time::timeout_at(deadline, future).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(TIMED_OUT.to_owned()),
+    }
+}
+
+/// Where a redirection points.
+fn leads_to(response: &Response<Incoming>) -> Option<String> {
+    let leads = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get(header::LOCATION).filter(|_| leads)?;
+    location.to_str().ok().map(str::to_owned)
+}
+
+async fn read(response: Response<Incoming>, deadline: Instant, len_max: usize) -> Answer {
     let (head, body) = response.into_parts();
     let own = head.extensions.get::<ReasonPhrase>().map(|it| it.as_bytes().to_vec());
     let usual = || head.status.canonical_reason().unwrap_or_default().as_bytes().to_vec();
     let reason = own.unwrap_or_else(usual);
-    let location = head.headers.get(header::LOCATION).and_then(|it| it.to_str().ok());
-    let leads = matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308);
-    let answer = Answer {
+    Answer {
         status: head.status,
         reason: String::from_utf8_lossy(&reason).into_owned(),
-        body: collect(body, len_max).await,
-    };
-    (answer, location.filter(|_| leads).map(str::to_owned))
+        body: collect(body, deadline, len_max).await,
+    }
 }
 
-/// The beginning of a body. What broke off is worth showing too.
-async fn collect(mut body: Incoming, len_max: usize) -> String {
+/// The beginning of a body. The status has been said: what breaks off or does not end in time
+/// changes nothing, and is worth showing too.
+async fn collect(mut body: Incoming, deadline: Instant, len_max: usize) -> String {
     let mut bytes = BytesMut::new();
     while bytes.len() < len_max {
-        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-        let Some(Ok(frame)) = frame else { break };
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let Ok(Some(Ok(frame))) = time::timeout_at(deadline, frame).await else { break };
         let Ok(data) = frame.into_data() else { continue };
         let rest = len_max - bytes.len();
         bytes.extend_from_slice(&data[..data.len().min(rest)]);

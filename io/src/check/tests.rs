@@ -1,7 +1,7 @@
 //! Against real sockets and real programs, on loopback.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -14,16 +14,34 @@ async fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
         let mut asked = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !is_complete(&request) {
-                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "hung up early");
-            }
-            asked.push(String::from_utf8(request).unwrap());
+            asked.push(hear(&mut stream).await);
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
         asked
     });
     (address, task)
+}
+
+/// Answers once, and keeps the connection open. Where.
+async fn silent_after(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        hear(&mut stream).await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    address
+}
+
+/// A whole request.
+async fn hear(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    while !is_complete(&request) {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "hung up early");
+    }
+    String::from_utf8(request).unwrap()
 }
 
 fn is_complete(request: &[u8]) -> bool {
@@ -196,6 +214,43 @@ async fn a_broken_answer_is_an_outcome() {
     let (address, _task) = server(vec![cut]).await;
     let outcome = run(&http(&format!("http://{address}/")), PATIENCE).await;
     assert!(outcome.output.ends_with("200 OK Output: cut"), "{}", outcome.output);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_in_time_changes_nothing() {
+    let cases = [
+        ("Content-Length: 9\r\n\r\ndata", "200 OK", Status::Passing, "data"),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\ndata\r\n", "429 T", Status::Warning, "data"),
+        ("Content-Length: 9\r\n\r\n", "500 No", Status::Critical, ""),
+    ];
+    let [a, b, c] = cases.map(|(rest, head, status, body)| async move {
+        let url = format!("http://{}/", silent_after(format!("HTTP/1.1 {head}\r\n{rest}")).await);
+        let output = format!("HTTP GET {url}: {head} Output: {body}");
+        let outcome = run(&http(&url), Duration::from_secs(1)).await;
+        assert_eq!(outcome, CheckOutcome { status, output });
+    });
+    tokio::join!(a, b, c);
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_is_read_as_far_as_it_is_kept() {
+    let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(65));
+    let url = format!("http://{}/", silent_after(endless).await);
+    let outcome = tokio::time::timeout(PATIENCE, run(&http(&url), PATIENCE * 10)).await;
+    assert_eq!(outcome.expect("it was read to its end").status, Status::Passing);
+}
+
+#[tokio::test]
+async fn the_body_of_a_redirection_is_not_waited_for() {
+    let (there, _task) = server(vec![answer("200 OK", "found")]).await;
+    let redirect =
+        format!("HTTP/1.1 302 X\r\nLocation: http://{there}/\r\nContent-Length: 9\r\n\r\n");
+    let url = format!("http://{}/", silent_after(redirect).await);
+    let outcome = tokio::time::timeout(PATIENCE, run(&http(&url), PATIENCE * 10)).await;
+    assert_eq!(
+        outcome.expect("it went on").output,
+        format!("HTTP GET {url}: 200 OK Output: found")
+    );
 }
 
 #[tokio::test]

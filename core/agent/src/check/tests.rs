@@ -20,23 +20,58 @@ fn how_often_something_has_to_be_seen() {
         ("the first outcome takes effect at once", (3, 0, 3), "p", "p"),
         ("so does a first failure", (3, 0, 3), "c", "c"),
         ("failures in a row", (0, 0, 3), "pccpccc", "p--p--c"),
-        ("warnings are failures too", (0, 0, 2), "pwcw", "p-cw"),
+        ("a warning is no failure", (0, 0, 2), "pwcwccw", "pw-w-cw"),
+        ("it is a success", (2, 0, 0), "pwcwpcww", "pwc-pc-w"),
         ("successes in a row", (3, 0, 0), "cppcppp", "c--c--p"),
         ("a warning on the way", (0, 2, 4), "pccccc", "p-wwcc"),
         ("without a word it is never on the way", (0, 0, 3), "pcccc", "p--cc"),
     ];
     for (name, (passing, warning, critical), seen, want) in cases {
         let mut thresholds = Thresholds::new(&definition(passing, warning, critical));
-        let believed = seen.chars().map(|it| {
-            let status = match it {
-                'p' => Status::Passing,
-                'w' => Status::Warning,
-                _ => Status::Critical,
-            };
-            thresholds.judge(status).map_or('-', |it| it.as_str().chars().next().unwrap())
-        });
+        let believed = seen.chars().map(|it| thresholds.judge(status(it)).map_or('-', letter));
         assert_eq!(believed.collect::<String>(), want, "{name}: {seen}");
     }
+}
+
+/// Sequences of outcomes, and what the original showed after each.
+#[test]
+fn what_is_believed_is_what_the_original_believes() {
+    // Successes before passing and failures before critical; then what was seen, then what the
+    // status was, from before the first outcome on.
+    let measured = [
+        ((0, 0), "wwcwccpwwccccwccccwwpppwwwccpp", "cwwcwccpwwccccwccccwwpppwwwccpp"),
+        ((0, 3), "pppcccccwwppppwwwwwwwccppppppp", "cpppppcccwwppppwwwwwwwwwppppppp"),
+        ((2, 0), "wwwwpppppccpcccwwppwwwccwwpppp", "cwwwwpppppcccccccwppwwwcccwpppp"),
+        ((2, 0), "pppppcccwwwwwwwwwwwpcccccppppp", "ppppppccccwwwwwwwwwwpccccccpppp"),
+        ((2, 2), "cwwwccpwwwwwcpppppwwpppwppwppp", "pccwwwccwwwwwwwppppwwpppwppwppp"),
+        ((2, 3), "cpppwccccppwwwwwwwwwppppcccwww", "cccppwwwcccpwwwwwwwwwppppppccww"),
+        ((3, 0), "ppcccpwcccpwwwwwwwppppwwwppwww", "cppccccccccccwwwwwwppppwwwppwww"),
+        ((3, 2), "ppcccccwppppwwwwwwwccppppppppp", "cpppccccccpppwwwwwwwwcccppppppp"),
+        ((3, 3), "cppppwwwpccpccppppwwccwppcpwwp", "ccccppwwwppppppppppwwwwwwppppwp"),
+        ((4, 0), "wwwpwwwwcwwwwpccccccwwpwccwwpp", "cwwwpwwwwccccwpcccccccccwcccccp"),
+    ];
+    for ((passing, critical), seen, want) in measured {
+        let mut thresholds = Thresholds::new(&definition(passing, 0, critical));
+        let mut believed = want[..1].to_owned();
+        for outcome in seen.chars() {
+            let now = thresholds.judge(status(outcome));
+            let before = believed.chars().last();
+            believed.extend(now.map(letter).or(before));
+        }
+        assert_eq!(believed, want, "{passing} {critical} {seen}");
+    }
+}
+
+fn status(letter: char) -> Status {
+    match letter {
+        'p' => Status::Passing,
+        'w' => Status::Warning,
+        _ => Status::Critical,
+    }
+}
+
+fn letter(status: Status) -> char {
+    status.as_str().chars().next().unwrap()
 }
 
 #[test]

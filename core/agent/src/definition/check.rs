@@ -82,9 +82,9 @@ pub struct CheckDefinition {
     pub failures_before_critical: u32,
     #[serde(skip_serializing_if = "Duration::is_zero", serialize_with = "write::duration")]
     pub deregister_critical_service_after: Duration,
-    /// Bytes of output to keep; zero means as many as the agent's own limit allows.
+    /// Bytes of output to keep; zero means as many as the agent's own limit allows. Less is refused.
     #[serde(skip_serializing_if = "write::is_default")]
-    pub output_max_size: u64,
+    pub output_max_size: i64,
     #[serde(skip)]
     pub token: String,
 }
@@ -169,6 +169,8 @@ pub enum InvalidCheck {
     AliasWithTtl,
     #[error("TTL must be > 0 for TTL checks")]
     NoTtl,
+    #[error("MaxOutputMaxSize must be positive")]
+    OutputMaxSize,
     /// What this release cannot do, it says.
     #[error("{0} checks are not supported by this agent")]
     Unsupported(&'static str),
@@ -261,7 +263,7 @@ impl CheckDefinition {
             "deregistercriticalserviceafter" => {
                 self.deregister_critical_service_after = field.duration()?;
             }
-            "outputmaxsize" => self.output_max_size = field.int()?.max(0).unsigned_abs(),
+            "outputmaxsize" => self.output_max_size = field.int()?,
             "token" => self.token = field.string()?,
             _ => return Ok(false),
         }
@@ -289,6 +291,12 @@ impl CheckDefinition {
         if alias && !self.ttl.is_zero() {
             return Err(InvalidCheck::AliasWithTtl);
         }
+        if !probes && !alias && self.ttl.is_zero() {
+            return Err(InvalidCheck::NoTtl);
+        }
+        if self.output_max_size < 0 {
+            return Err(InvalidCheck::OutputMaxSize);
+        }
         if alias {
             let (node, service) = (self.alias_node.clone(), self.alias_service.clone());
             return Ok(CheckKind::Alias { node, service });
@@ -296,9 +304,6 @@ impl CheckDefinition {
         if let Some(spec) = spec? {
             let timeout = if self.timeout.is_zero() { spec.timeout() } else { self.timeout };
             return Ok(CheckKind::Probe { spec, interval: self.interval, timeout });
-        }
-        if self.ttl.is_zero() {
-            return Err(InvalidCheck::NoTtl);
         }
         Ok(CheckKind::Ttl(self.ttl))
     }

@@ -139,7 +139,10 @@ impl<'a> Field<'a> {
             Value::Null => Ok(Duration::ZERO),
             Value::String(text) if text.is_empty() => Ok(Duration::ZERO),
             Value::String(text) => match text.strip_prefix('-') {
-                Some(rest) => duration::parse(rest).map(|_| Duration::ZERO).map_err(Into::into),
+                Some(rest) => match duration::parse(rest) {
+                    Ok(_) => Ok(Duration::ZERO),
+                    Err(error) => Err(about(error, text).into()),
+                },
                 None => Ok(duration::parse(text)?),
             },
             Value::Number(number) => {
@@ -166,6 +169,16 @@ impl<'a> Field<'a> {
         let at =
             if self.at.is_empty() { "value".into() } else { format!("struct field {}", self.at) };
         DecodeError::Type { found, at, expected }
+    }
+}
+
+/// An error about a part of `text`, as one about all of it.
+fn about(error: DurationError, text: &str) -> DurationError {
+    let text = text.to_owned();
+    match error {
+        DurationError::Invalid(_) => DurationError::Invalid(text),
+        DurationError::MissingUnit(_) => DurationError::MissingUnit(text),
+        DurationError::UnknownUnit { unit, .. } => DurationError::UnknownUnit { unit, text },
     }
 }
 

@@ -20,6 +20,7 @@ fn what_cannot_be_read_says_why() {
         (r#"{"Name":"x","Check":{"Foo":1}}"#, r#"json: unknown field "Foo""#),
         (r#"{"Name":"x","Weights":{"Foo":1}}"#, r#"json: unknown field "Foo""#),
         (r#"{"Name":"x","Check":{"TTL":"abc"}}"#, r#"time: invalid duration "abc""#),
+        (r#"{"Name":"x","Check":{"TTL":"-abc"}}"#, r#"time: invalid duration "-abc""#),
     ];
     for (body, want) in cases {
         assert_eq!(service(body).unwrap_err(), want, "{body}");
@@ -137,6 +138,30 @@ fn what_makes_no_sense_says_why() {
 }
 
 #[test]
+fn a_check_that_says_nothing_is_none_and_one_that_says_too_little_is_refused() {
+    let blank =
+        ["{}", "null", r#"{"TTL":"0s"}"#, r#"{"Interval":"","Args":[]}"#, r#"{"TTL":0}"#, "[]"];
+    for form in blank {
+        let service = service(&format!(r#"{{"Name":"x","Check":{form}}}"#)).unwrap();
+        assert_eq!((service.checks.len(), service.validate()), (0, Ok(())), "{form}");
+    }
+    let said = [
+        r#"{"TTL":"-5s"}"#,
+        r#"{"Interval":"-5s"}"#,
+        r#"{"Interval":-5}"#,
+        r#"{"Timeout":"-5s"}"#,
+        r#"{"OutputMaxSize":-1}"#,
+        r#"{"Notes":"x"}"#,
+        r#"[{},{"TTL":"-5s"}]"#,
+    ];
+    for form in said {
+        let service = service(&format!(r#"{{"Name":"x","Check":{form}}}"#)).unwrap();
+        let refused = Err(InvalidService::Check(InvalidCheck::NoTtl));
+        assert_eq!((service.checks.len(), service.validate()), (1, refused), "{form}");
+    }
+}
+
+#[test]
 fn a_check_is_of_one_kind() {
     let kind = |body| check(body).unwrap().kind(4096).map(|it| it.name());
     let cases = [
@@ -151,6 +176,17 @@ fn a_check_is_of_one_kind() {
         (r#"{"HTTP":"http://a","Args":["true"],"Interval":"1s"}"#, Ok("http")),
         ("{}", Err(InvalidCheck::NoTtl)),
         (r#"{"TTL":"-1s"}"#, Err(InvalidCheck::NoTtl)),
+        (r#"{"TTL":"-1s","OutputMaxSize":-1}"#, Err(InvalidCheck::NoTtl)),
+        (r#"{"TTL":"1s","OutputMaxSize":-1}"#, Err(InvalidCheck::OutputMaxSize)),
+        (r#"{"HTTP":"http://a","OutputMaxSize":-1}"#, Err(InvalidCheck::NoInterval)),
+        (
+            r#"{"HTTP":"http://a","Interval":"1s","OutputMaxSize":-1}"#,
+            Err(InvalidCheck::OutputMaxSize),
+        ),
+        // What is below zero is not there, as long as something else is.
+        (r#"{"TTL":"1s","Interval":"-1s"}"#, Ok("ttl")),
+        (r#"{"TTL":"-1s","HTTP":"http://a","Interval":"1s"}"#, Ok("http")),
+        (r#"{"TTL":"-1s","Interval":"1s"}"#, Err(InvalidCheck::NoTtl)),
         (r#"{"TTL":"1s","HTTP":"a","Interval":"1s"}"#, Err(InvalidCheck::IntervalAndTtl)),
         (r#"{"TCP":"a:1","Interval":"-1s"}"#, Err(InvalidCheck::NoInterval)),
         (r#"{"AliasService":"q","TTL":"1s"}"#, Err(InvalidCheck::AliasWithTtl)),

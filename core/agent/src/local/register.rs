@@ -320,7 +320,8 @@ impl Local {
         self.aliases_stale = true;
     }
 
-    /// What is known of a check of the same kind carries over; an unchanged one keeps its rhythm.
+    /// What is known of a check carries over, whatever the new definition is and says: its status
+    /// is for a check that nothing is known of. An unchanged one keeps its rhythm.
     pub(super) fn put_check(
         &mut self,
         now: Instant,
@@ -339,10 +340,7 @@ impl Local {
         let mut row = self.row(&definition, kind.name());
         let deregister_after = self.deregister_after(&definition);
         let motor = self.motor(now, &definition, kind);
-        if let Some(old) = self.tables.checks.get(&id)
-            && old.row.kind == row.kind
-            && (definition.status.is_empty() || definition.status == old.definition.status)
-        {
+        if let Some(old) = self.tables.checks.get(&id) {
             row.status = old.row.status;
             row.output.clone_from(&old.row.output);
         }

@@ -8,6 +8,7 @@ use tribune_state::{
     Check, Deregistration, Registration, Service, ServiceAddress, Status, Weights,
 };
 
+use super::definition;
 use crate::body::Field;
 use crate::error::Error;
 
@@ -146,7 +147,6 @@ fn addresses(field: &Field<'_>) -> Result<Option<BTreeMap<String, ServiceAddress
 
 fn check(field: &Field<'_>) -> Result<Check, Error> {
     let mut check = Check::default();
-    let mut defined_kind = "";
     field.each("structs.HealthCheck", |name, field| {
         match name {
             "node" => check.node = field.string()?,
@@ -160,7 +160,7 @@ fn check(field: &Field<'_>) -> Result<Check, Error> {
             "output" => check.output = field.string()?,
             "serviceid" => check.service_id = field.string()?,
             "type" => check.kind = field.string()?,
-            "definition" => defined_kind = definition_kind(field)?,
+            "definition" => check.definition = definition::read(field)?.map(Box::new),
             // What the API itself shows of a check, and what follows from its service.
             "servicename" | "servicetags" | "createindex" | "modifyindex" => {}
             "exposedport" | "interval" | "timeout" => return Ok(field.is_vacant()),
@@ -168,28 +168,10 @@ fn check(field: &Field<'_>) -> Result<Check, Error> {
         }
         Ok(true)
     })?;
-    if check.kind.is_empty() {
-        check.kind = defined_kind.to_owned();
+    if let Some(definition) = check.definition.as_ref().filter(|_| check.kind.is_empty()) {
+        definition.kind().clone_into(&mut check.kind);
     }
     Ok(check)
-}
-
-/// What kind of check a definition describes. The catalog keeps no definitions: whoever runs the
-/// check knows them.
-fn definition_kind(field: &Field<'_>) -> Result<&'static str, Error> {
-    let mut kind = "";
-    for (name, field) in field.entries("structs.HealthCheckDefinition")?.into_iter().flatten() {
-        let named = match name.to_ascii_lowercase().as_str() {
-            "http" => "http",
-            "tcp" => "tcp",
-            "udp" => "udp",
-            _ => continue,
-        };
-        if !field.is_vacant() {
-            kind = named;
-        }
-    }
-    Ok(kind)
 }
 
 /// The status a check starts with: critical, if nothing is said.

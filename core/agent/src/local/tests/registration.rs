@@ -51,6 +51,38 @@ fn checks_that_are_not_mentioned_stay_unless_they_are_to_go() {
 }
 
 #[test]
+fn a_status_is_only_for_a_check_that_nothing_is_known_of() {
+    let mut world = World::new();
+    let known = |world: &World, id: &str| {
+        let check = world.local.check(id).unwrap();
+        (check.status, check.output.clone(), check.kind.clone())
+    };
+    let hi = |kind: &str| (Status::Passing, "hi".to_owned(), kind.to_owned());
+    let registrations = [
+        (r#"{"TTL":"60s"}"#, "ttl"),
+        (r#"{"TTL":"60s","Status":"critical"}"#, "ttl"),
+        (r#"{"TTL":"60s","Status":"warning","Notes":"n"}"#, "ttl"),
+        (r#"{"TCP":"a:1","Interval":"60s","Status":"critical"}"#, "tcp"),
+        (r#"{"TCP":"a:1","Interval":"60s"}"#, "tcp"),
+    ];
+    for (n, (check, kind)) in registrations.into_iter().enumerate() {
+        world.service(&format!(r#"{{"Name":"web","Check":{check}}}"#));
+        world.check(&format!(r#"{{"Name":"own",{}"#, &check[1..]));
+        if n == 0 {
+            world.update("service:web", Status::Passing, "hi");
+            world.update("own", Status::Passing, "hi");
+        }
+        assert_eq!(known(&world, "service:web"), hi(kind), "{check}");
+        assert_eq!(known(&world, "own"), hi(kind), "{check}");
+        world.assert_converged();
+    }
+    // What was removed is not known any more.
+    world.local.deregister_check(world.now, "own").unwrap();
+    world.check(r#"{"Name":"own","TTL":"60s","Status":"warning"}"#);
+    assert_eq!(world.status("own"), Status::Warning);
+}
+
+#[test]
 fn what_is_refused_changes_nothing() {
     let mut world = World::new();
     let now = world.now;

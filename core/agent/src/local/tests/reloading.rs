@@ -53,6 +53,25 @@ fn what_is_known_of_a_check_stays_known() {
 }
 
 #[test]
+fn a_status_that_the_configuration_says_later_is_not_what_is_known() {
+    let mut world = World::new();
+    let web = |check: &str| format!(r#"{{"Name":"web","Check":{check}}}"#);
+    let disk = |check: &str| format!(r#"{{"Name":"disk",{}"#, &check[1..]);
+    let mut load = |check: &str| {
+        reload(&mut world, says(&[&web(check)], &[&disk(check)]));
+        for id in ["service:web", "disk"] {
+            if world.local.check(id).unwrap().output.is_empty() {
+                world.update(id, Status::Passing, "hi");
+            }
+            assert_eq!((world.status(id), world.output(id)), (Status::Passing, "hi"), "{check}");
+        }
+    };
+    load(r#"{"TTL":"60s"}"#);
+    load(r#"{"TTL":"60s","Status":"warning"}"#);
+    load(r#"{"TCP":"a:1","Interval":"60s","Status":"critical"}"#);
+}
+
+#[test]
 fn a_definition_that_is_refused_leaves_what_was_there() {
     let mut world = World::new();
     reload(&mut world, says(&[], &[r#"{"Name":"disk","TTL":"30s","Notes":"old"}"#]));

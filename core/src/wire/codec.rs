@@ -200,11 +200,16 @@ impl Wire {
 
 /// A number, and an answer or none.
 fn answer(body: Bytes) -> Result<(u64, Option<Box<Response>>), codec::DecodeError> {
-    let Numbered { serial, bytes, .. } = Numbered::read(body)?;
-    if bytes.is_empty() {
-        return Ok((serial, None));
+    let (mut reader, mut serial, mut response) = (Reader::new(body), 0, None);
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            1 => serial = field.u64()?,
+            // One without any fields is one, too.
+            2 => response = Some(Box::new(Response::decode(field.nested()?)?)),
+            _ => {}
+        }
     }
-    Ok((serial, Some(Box::new(Response::decode(Reader::new(bytes))?))))
+    Ok((serial, response))
 }
 
 /// A [`Wire::Forward`].

@@ -68,7 +68,7 @@ impl Config {
             let limit = || Ok(usize::try_from(field.u64()?).unwrap_or(usize::MAX));
             match field.tag {
                 1 => field.str()?.clone_into(&mut this.domain),
-                2 => this.alt_domain = Some(field.str()?.to_owned()),
+                2 => this.alt_domain = Some(field.str()?.to_owned()).filter(|it| !it.is_empty()),
                 3 => this.a_record_limit = limit()?,
                 4 => this.udp_answer_limit = limit()?,
                 5 => this.allow_stale = field.bool()?,
@@ -135,4 +135,13 @@ fn bytes_are_the_settings() {
         config.encode(&mut writer);
         assert_eq!(Config::decode(Reader::new(writer.finish())), Ok(config));
     }
+}
+
+/// Found by the fuzz target `rpc_frame`.
+#[test]
+fn a_second_zone_without_a_name_is_none() {
+    let mut writer = Writer::new();
+    writer.present_bytes(2, b"");
+    let config = Config::decode(Reader::new(writer.finish())).unwrap();
+    assert_eq!(config.alt_domain, None);
 }

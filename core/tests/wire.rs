@@ -57,7 +57,7 @@ fn an_unknown_reason_promises_nothing() {
     assert_eq!(Wire::decode(writer.finish()), Ok(Wire::Proposed(vec![proposed])));
 }
 
-/// A response of which this release knows no field is a response. Found by the fuzz target `rpc_frame`.
+/// That others are to answer is said by saying nothing, and not by an answer without a status.
 #[test]
 fn an_empty_answer_is_not_none() {
     for kind in [10, 18] {
@@ -65,14 +65,10 @@ fn an_empty_answer_is_not_none() {
         writer.u64(1, kind);
         writer.nested(2, |it| {
             it.u64(1, 5);
-            it.nested(2, |it| it.str(99, "news"));
+            it.nested(2, |_| {});
         });
-        let message = Wire::decode(writer.finish()).unwrap();
-        let (Wire::Answer { response, .. } | Wire::Forwarded { response, .. }) = &message else {
-            panic!("{message:?}");
-        };
-        assert!(response.is_some(), "{message:?}");
-        assert_eq!(Wire::decode(message.encode()), Ok(message));
+        let incomplete = codec::DecodeError::Missing { tag: 1 };
+        assert_eq!(Wire::decode(writer.finish()), Err(DecodeError::Malformed(incomplete)));
     }
 }
 

@@ -99,6 +99,11 @@ impl Log {
         self.configurations.drain(..current.saturating_sub(1));
     }
 
+    /// Whether `holds` for every configuration since the snapshot's.
+    pub(crate) fn has_only_had(&self, holds: impl Fn(&Configuration) -> bool) -> bool {
+        self.configurations.iter().all(|(_, it)| holds(it))
+    }
+
     /// Put `configuration` in force, whatever the log says. See [`Self::settle`].
     pub(crate) fn force(&mut self, configuration: Configuration) {
         self.forced = Some((self.last().index, configuration));

@@ -121,8 +121,9 @@ impl Node {
             announced: (Role::Follower, hard_state.term, None),
             outputs: VecDeque::new(),
         };
-        // Nobody can have promised anything to a leader that a lone voter does not know of.
-        if !this.configuration().is_lone_voter(id) {
+        // A lone voter has promised nothing to any leader but itself, unless it was not always alone:
+        // whoever loses its vote to it leads, and has its lease, until that is committed.
+        if !this.log.has_only_had(|it| it.is_lone_voter(id)) {
             this.restart_patience();
         }
         this.check_invariants();

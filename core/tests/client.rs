@@ -176,6 +176,21 @@ fn who_waits_at_a_client_agent_that_is_believed_dead_hears_of_a_change_neverthel
     assert_eq!(&world.reply(waiting).body[..], b"2");
 }
 
+/// The servers have heard it, and may do it yet. To say that nobody leads would mean that they do not.
+#[test]
+fn of_a_write_that_nobody_answers_nobody_knows() {
+    let mut world = datacenter();
+    for server in ["n1", "n2", "n3"] {
+        world.pause(server);
+    }
+    let written = world.ask("c1", Put, "/v1/kv/a", "1");
+    let read = world.ask("c1", Get, "/v1/kv/a", "");
+    world.run(secs(11));
+    let (written, read) = (world.reply(written), world.reply(read));
+    assert!(written.body.ends_with(b"read back before repeating it"), "{written:?}");
+    assert_eq!(&read.body[..], b"No cluster leader");
+}
+
 #[test]
 fn a_client_agent_without_servers_says_so() {
     let mut world = World::of(1);
